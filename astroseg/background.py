@@ -1,0 +1,286 @@
+"""Background and noise of an image, measured once, before any tile exists.
+
+Noise measured tile by tile would make the catalogue depend on the tiling, so `standardize`
+measures both on a mesh over the whole image; any region is then interpolated from the mesh, with
+the same result whatever the region.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from astropy.nddata import CCDData
+from scipy.ndimage import generic_filter
+
+from astroseg.errors import ImageError, UsageError
+from astroseg.header import pixel_scale
+from astroseg.image import read_map
+
+__all__ = ["Background", "MeshMap", "standardize"]
+
+Region = tuple[slice, slice]
+
+CLIP = 3.0  # sigma clipping of the pixels in a mesh
+MAD_TO_SIGMA = 1.482602218505602
+
+
+@dataclass(frozen=True)
+class MeshMap:
+    """A map known at the centres of a square mesh; ``map[region]`` interpolates bilinearly.
+
+    Parameters
+    ----------
+    values : 2-D `~numpy.ndarray` of float32, one per mesh cell
+        A single value stands for the whole image.
+    size : int
+        Side of a cell in pixels.
+    """
+
+    values: np.ndarray
+    size: int
+
+    def __getitem__(self, region: Region) -> np.ndarray:
+        rows, columns = (np.arange(part.start, part.stop) for part in region)
+        if self.values.size == 1:
+            return np.broadcast_to(self.values.reshape(()), (rows.size, columns.size))
+        lower, upper, weight = self._neighbours(rows, self.values.shape[0])
+        weight = weight[:, None]
+        lines = self.values[lower] * (1 - weight) + self.values[upper] * weight
+        lower, upper, weight = self._neighbours(columns, self.values.shape[1])
+        return lines[:, lower] * (1 - weight) + lines[:, upper] * weight
+
+    def _neighbours(self, pixels, length):
+        position = np.clip((pixels + 0.5) / self.size - 0.5, 0, length - 1)
+        lower = np.minimum(position.astype(np.intp), max(length - 2, 0))
+        return lower, np.minimum(lower + 1, length - 1), (position - lower).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Background:
+    """Background level and noise rms of an image, in its unit.
+
+    Parameters
+    ----------
+    level, rms : `MeshMap` or 2-D `~numpy.ndarray`
+        Indexed by a region (a pair of slices with start and stop), they return float arrays.
+    method : str
+        How both were made, for the provenance.
+    """
+
+    level: MeshMap | np.ndarray
+    rms: MeshMap | np.ndarray
+    method: str
+
+    def significance(self, data: np.ndarray, mask: np.ndarray | None, region: Region) -> np.ndarray:
+        """Return the region of the image in units of the noise, float32, 0 where blank.
+
+        Parameters
+        ----------
+        data : 2-D `~numpy.ndarray`
+            The whole image.
+        mask : 2-D `~numpy.ndarray` of bool or None
+            True where blank.
+        region : pair of slices
+        """
+        rms = self.rms[region]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            score = _native(data[region]) - self.level[region]
+            score /= rms
+        if score.dtype != np.float32:
+            with np.errstate(over="ignore"):
+                score = score.astype(np.float32)
+        if mask is not None:
+            score[mask[region]] = 0
+        if not rms.min() > 0 or mask is not None:
+            score[~(rms > 0) | ~np.isfinite(score)] = 0
+        return score
+
+    def residual(self, data: np.ndarray, region: Region) -> np.ndarray:
+        """Return the region with the background taken off, float64."""
+        return np.asarray(data[region], dtype=np.float64) - self.level[region]
+
+    def typical_rms(self, mask: np.ndarray | None = None) -> float:
+        """Median noise, from the mesh where there is one."""
+        values = self.rms.values if isinstance(self.rms, MeshMap) else self.rms
+        usable = values[np.isfinite(values) & (values > 0)]
+        return float(np.median(usable)) if usable.size else 0.0
+
+
+def standardize(
+    image: CCDData, background: Any = "mesh", noise: Any = None, mesh: int | None = None
+) -> CCDData:
+    """Measure (or take) background and noise, and put them into ``meta["background"]``.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        From `~astroseg.read_image`.
+    background : ``"mesh"``, ``"constant"``, ``"none"``, path or 2-D array
+        ``mesh``: sigma-clipped mode of each cell, after a median over 3 x 3 cells.
+        ``constant``: median of the image. ``none``: zero.
+    noise : ``"mesh"``, ``"constant"``, path or 2-D array, optional
+        ``mesh``: sigma-clipped standard deviation of each cell. ``constant``: 1.4826 times the
+        median absolute deviation of the image. By default ``constant`` with a constant
+        background, ``mesh`` with any other.
+    mesh : int, optional
+        Side of a cell in pixels. By default 20 beams, at least 32 and at most a quarter of the
+        image; 64 where there is no beam.
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`
+        Shares its pixels with ``image``.
+
+    Notes
+    -----
+    The mode is SExtractor's estimate, 2.5 median - 1.5 mean, or the median where the two differ
+    by more than 0.3 sigma (Bertin & Arnouts 1996, A&AS 117, 393, section 4.1).
+    """
+    if mesh is not None and mesh < 4:
+        msg = f"The mesh must be at least 4 pixels wide, not {mesh}."
+        raise UsageError(msg)
+    if noise is None:
+        noise = "constant" if isinstance(background, str) and background == "constant" else "mesh"
+    size = mesh or _mesh_size(image)
+    words = [what for what in (background, noise) if isinstance(what, str)]
+    measured = _measure_mesh(image, size) if "mesh" in words else None
+    middle, sigma = _median_mad(image) if "constant" in words else (0.0, 0.0)
+    level_map: Any
+    if isinstance(background, str) and background in ("mesh", "constant", "none"):
+        level_map = {"mesh": measured and measured[0], "constant": _flat(middle), "none": _flat(0)}[background]
+    else:
+        level_map = _given(background, image, "background")
+    if isinstance(noise, str) and noise in ("mesh", "constant"):
+        rms_map = {"mesh": measured and measured[1], "constant": _flat(sigma)}[noise]
+    else:
+        rms_map = _given(noise, image, "noise map")
+    method = f"background {_describe(background, size)}, noise {_describe(noise, size)}"
+    result = CCDData(image.data, unit=image.unit, wcs=image.wcs, mask=image.mask, meta={**image.meta})
+    result.psf = image.psf
+    result.meta["background"] = Background(level_map, rms_map, method)
+    return result
+
+
+def _describe(what, size) -> str:
+    if isinstance(what, str):
+        return f"mesh of {size} px" if what == "mesh" else what
+    return "given"
+
+
+def _given(source, image, what) -> np.ndarray:
+    data = read_map(source, image.shape, what).astype(np.float32)
+    if not np.isfinite(data).any():
+        msg = f"The {what} has no finite pixel."
+        raise ImageError(msg)
+    return data
+
+
+def _flat(value: float) -> MeshMap:
+    return MeshMap(np.full((1, 1), value, dtype=np.float32), 1)
+
+
+def _mesh_size(image: CCDData) -> int:
+    beam = image.meta.get("beam")
+    widths = beam.fwhm_pixels(pixel_scale(image.wcs)) if beam is not None else None
+    size = 64 if widths is None else int(np.ceil(20 * np.sqrt(widths[0] * widths[1])))
+    return int(max(32, min(size, min(image.shape) // 4)))
+
+
+def _native(block: np.ndarray) -> np.ndarray:
+    """Machine byte order, float32 for anything that float32 can hold."""
+    kind = np.float64 if block.dtype.itemsize > 4 or block.dtype.kind in "iu" and block.dtype.itemsize > 2 else np.float32
+    return np.array(block, dtype=kind)
+
+
+def _median_mad(image: CCDData) -> tuple[float, float]:
+    values = _native(image.data).ravel() if image.mask is None else _native(image.data[~image.mask])
+    if values.size == 0:
+        return 0.0, 0.0
+    middle = float(np.median(values))
+    values -= middle
+    deviation = float(np.median(np.abs(values, out=values)))
+    # Integer images of a faint sky: more than half of the pixels equal the median.
+    return middle, MAD_TO_SIGMA * deviation if deviation > 0 else float(np.std(values, dtype=np.float64))
+
+
+def _measure_mesh(image: CCDData, size: int) -> tuple[MeshMap, MeshMap]:
+    starts = range(0, image.shape[0], size)
+
+    def line(start):
+        part = slice(start, start + size)
+        return _line_of_cells(image.data[part], None if image.mask is None else image.mask[part], size)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        lines = list(pool.map(line, starts))
+    level, rms = (np.array(values) for values in zip(*lines, strict=True))
+    return MeshMap(_smooth(level), size), MeshMap(_smooth(rms), size)
+
+
+def _line_of_cells(data, mask, size):
+    """Clipped mode and standard deviation of each cell of a strip; NaN where half of it is blank."""
+    height, width = data.shape
+    n_cells = -(-width // size)
+    strip = np.full((height, n_cells * size), np.nan, dtype=_native(data[:0]).dtype)
+    strip[:, :width] = data
+    if mask is not None:
+        strip[:, :width][mask] = np.nan
+    cells = strip.reshape(height, n_cells, size).transpose(1, 0, 2).reshape(n_cells, -1)
+    cells = np.sort(cells, axis=1)  # NaN comes last
+    stats = [_clipped(cell[: np.searchsorted(cell, np.inf, side="right")]) for cell in cells]
+    counts = np.count_nonzero(np.isfinite(cells), axis=1)
+    level, rms = np.array(stats).T
+    few = counts < max(1, 0.5 * min(height, size) * size // 2)
+    level[few] = rms[few] = np.nan
+    return level, rms
+
+
+def _clipped(values: np.ndarray) -> tuple[float, float]:
+    """Mode and standard deviation of sorted values within `CLIP` sigma of their median."""
+    if values.size == 0:
+        return np.nan, np.nan
+    # Centred on the median and in units of the quartile range, so that the squares keep their
+    # digits; what lies beyond 100 of them would be clipped at once, and swamps the sums.
+    offset, quarter = float(values[values.size // 2]), values.size // 4
+    scale = float(values[values.size - 1 - quarter]) - float(values[quarter]) or 1.0
+    centred = (values.astype(np.float64) - offset) / scale
+    centred = centred[np.abs(centred) <= 100]
+    low, high = 0, centred.size
+    with np.errstate(over="ignore", invalid="ignore"):
+        first = np.concatenate([[0.0], np.cumsum(centred)])
+        second = np.concatenate([[0.0], np.cumsum(centred * centred)])
+        for _ in range(20):
+            count = high - low
+            median = 0.5 * (centred[low + (count - 1) // 2] + centred[low + count // 2])
+            mean = (first[high] - first[low]) / count
+            sigma = np.sqrt(max((second[high] - second[low]) / count - mean * mean, 0.0))
+            new = (
+                int(np.searchsorted(centred, median - CLIP * sigma, side="left")),
+                int(np.searchsorted(centred, median + CLIP * sigma, side="right")),
+            )
+            if new == (low, high) or not np.isfinite(sigma) or new[1] <= new[0]:
+                break
+            low, high = new
+    mode = 2.5 * median - 1.5 * mean if abs(mean - median) < 0.3 * sigma else median
+    return mode * scale + offset, sigma * scale
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """Fill the empty cells from their neighbours and take the median of 3 x 3 cells."""
+    values = values.astype(np.float64)
+    if not np.isfinite(values).any():
+        return np.zeros((1, 1), dtype=np.float32)
+    while not np.isfinite(values).all():
+        grown = generic_filter(values, _nanmedian, size=3, mode="constant", cval=np.nan)
+        values = np.where(np.isfinite(values), values, grown)
+    if values.size > 1:
+        values = generic_filter(values, _nanmedian, size=3, mode="constant", cval=np.nan)
+    return values.astype(np.float32)
+
+
+def _nanmedian(window):
+    finite = window[np.isfinite(window)]
+    return np.median(finite) if finite.size else np.nan

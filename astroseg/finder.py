@@ -1,0 +1,292 @@
+"""The shape that every source finder has, and the answer that every finder gives.
+
+`SourceFinder` is the contract. `PixelFinder` is the short way in: write ``predict`` and inherit
+background, tiling, labels and measurement.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from astropy.nddata import CCDData
+from astropy.table import QTable
+
+from astroseg import catalog as cat
+from astroseg.background import standardize
+from astroseg.errors import NoDetectionsWarning, PluginError, UsageError
+from astroseg.image import read_image
+from astroseg.labels import hysteresis
+from astroseg.measurement import measure
+from astroseg.options import Configurable
+from astroseg.tiling import Tile, plan_tiles, run_tiles
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from regions import Regions
+
+__all__ = ["Detections", "PixelFinder", "SourceFinder"]
+
+
+class Detections:
+    """What a finder found in one image: table, label image, and (for some) probability map.
+
+    Parameters
+    ----------
+    catalog : `~astropy.table.QTable`
+        One row per label, in the order of the labels; columns of `astroseg.catalog.COLUMNS`.
+    labels : 2-D `~numpy.ndarray` of int32, shape (ny, nx)
+        0 is background. May be a memory map.
+    image : `~astropy.nddata.CCDData`
+        The image that was measured, for its world coordinates and unit.
+    probability : 2-D `~numpy.ndarray` of float32, optional
+        Probability of each pixel to belong to a source.
+    """
+
+    def __init__(
+        self, catalog: QTable, labels: np.ndarray, image: CCDData, probability: np.ndarray | None = None
+    ) -> None:
+        self.catalog = catalog
+        self.labels = labels
+        self.image = image
+        self.probability = probability
+
+    def __len__(self) -> int:
+        return len(self.catalog)
+
+    def __repr__(self) -> str:
+        backend = self.catalog.meta.get("backend", "?")
+        return f"<Detections: {len(self)} by {backend} in {self.image.meta['name']}>"
+
+    def regions(self, kind: str = "ellipse") -> Regions:
+        """Return one region per source: ``"ellipse"``, ``"polygon"`` or ``"box"``, on the sky where possible."""
+        from astroseg.shapes import to_regions
+
+        return to_regions(self, kind)
+
+    def to_photutils(self):
+        """Return the labels as a `photutils.segmentation.SegmentationImage`."""
+        from photutils.segmentation import SegmentationImage
+
+        return SegmentationImage(np.asarray(self.labels))
+
+    def plot(self, ax=None, **options):
+        """Draw the image and the outlines of the detections; see `astroseg.plot.plot_detections`."""
+        from astroseg.plot import plot_detections
+
+        return plot_detections(self, ax, **options)
+
+    def write(self, folder: str | Path = ".", **options) -> list[Path]:
+        """Write catalogue, regions and labels into ``folder``; see `astroseg.output.write_detections`."""
+        from astroseg.output import write_detections
+
+        return write_detections(self, folder, **options)
+
+
+class SourceFinder(Configurable):
+    """Base of all finders.
+
+    A subclass stores its options in a keyword-only constructor and writes `find`. It ends with
+    ``return self.detections(image, catalog, labels)``, which checks the answer and notes the
+    provenance.
+
+    Class attributes: ``name`` (as users type it), ``citation`` (what to cite, free text or BibTeX),
+    ``prompts`` (keyword arguments of `find` it understands), ``repeatable`` (False when two runs
+    may differ), ``expected_failures`` (conformance checks known to fail, with the reason).
+    """
+
+    name: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+    prompts: ClassVar[frozenset[str]] = frozenset()
+    repeatable: ClassVar[bool] = True
+    expected_failures: ClassVar[dict[str, str]] = {}
+
+    def find(self, image: Any, **prompts: Any) -> Detections:
+        """Find the sources of an image.
+
+        Parameters
+        ----------
+        image : anything that `~astroseg.read_image` takes
+        **prompts
+            What belongs to the image and not to the method, for finders that ask for it.
+
+        Returns
+        -------
+        Detections
+            Nothing found is an answer too: an empty catalogue with every column.
+        """
+        msg = f"The finder '{self.name}' does not implement find()."
+        raise PluginError(msg)
+
+    def detections(
+        self, image: CCDData, catalog: QTable, labels: np.ndarray, probability: np.ndarray | None = None
+    ) -> Detections:
+        """Check the answer against the contract, note the provenance and wrap it up.
+
+        Raises
+        ------
+        PluginError
+            When the answer breaks the contract: wrong shape or type, NaN labels, or rows and
+            labels that are not one to one.
+        """
+        labels = _checked_labels(labels, image.shape, self.name)
+        catalog = cat.complete(catalog, image)
+        present = np.unique(labels)
+        present = present[present > 0]
+        if not np.array_equal(np.asarray(catalog["label"]), present):
+            msg = (
+                f"The finder '{self.name}' returned {len(catalog)} rows for {present.size} labels; "
+                "there must be one row per label, in ascending order."
+            )
+            raise PluginError(msg)
+        if probability is not None:
+            probability = _checked_map(probability, image.shape, self.name, "probability").astype(np.float32, copy=False)
+        cat.stamp(catalog, self, image)
+        if len(catalog) == 0:
+            warnings.warn(f"{self.name} found nothing in {image.meta['name']}.", NoDetectionsWarning, stacklevel=3)
+        return Detections(catalog, labels, image, probability)
+
+    def _check_prompts(self, prompts: Iterable[str]) -> None:
+        unknown = sorted(set(prompts) - self.prompts)
+        if unknown:
+            takes = ", ".join(sorted(self.prompts)) or "none"
+            msg = f"The finder '{self.name}' does not take {', '.join(unknown)} (prompts it takes: {takes})."
+            raise UsageError(msg)
+
+
+class PixelFinder(SourceFinder):
+    """A finder that scores pixels. A subclass needs one method, `predict`.
+
+    Class attributes: ``halo`` (pixels that a prediction depends on around each pixel),
+    ``background`` (what `~astroseg.standardize` does by default), ``is_probability`` (False where
+    the score is a mere threshold: the catalogue then has no probability), ``min_pixels``
+    (smallest source, in pixels; an option of that name overrules it).
+
+    Examples
+    --------
+    >>> class ConstantFinder(PixelFinder):
+    ...     name = "constant"
+    ...     def __init__(self, *, level: float = 5.0):
+    ...         self.level = level
+    ...     def predict(self, batch, **prepared):
+    ...         return (batch > self.level).astype("f4")
+    >>> ConstantFinder(level=6.0)
+    ConstantFinder(level=6.0)
+    """
+
+    halo: ClassVar[int] = 0
+    background: ClassVar[str] = "mesh"
+    is_probability: ClassVar[bool] = True
+    min_pixels: int = 1
+    tile_size: ClassVar[int] = 1024
+
+    def prepare(self, image: CCDData) -> dict[str, Any]:
+        """Return what `predict` needs to know about the whole image; runs once, before tiling."""
+        return {}
+
+    def predict(self, batch: np.ndarray, **prepared: Any) -> np.ndarray | dict[str, np.ndarray]:
+        """Score the pixels.
+
+        Parameters
+        ----------
+        batch : `~numpy.ndarray` of float32, shape (n, ny, nx)
+            Images in units of their noise, background off; blank pixels are 0.
+        **prepared
+            What `prepare` returned.
+
+        Returns
+        -------
+        `~numpy.ndarray` of shape (n, ny, nx), or dict of such
+            A score in 0 to 1 per pixel: at least 0.5 inside a source, above 0.5 somewhere in it.
+            A dict must have the key ``probability``.
+        """
+        msg = f"The finder '{self.name}' does not implement predict()."
+        raise PluginError(msg)
+
+    def label(self, maps: dict[str, np.ndarray], image: CCDData) -> np.ndarray:
+        """Return the label image: pixels of score >= 0.5, connected, with a score above 0.5 in each."""
+        return hysteresis(maps["probability"], 0.5, np.nextafter(np.float32(0.5), np.float32(1)), self.min_pixels)
+
+    def measure(self, maps: dict[str, np.ndarray], labels: np.ndarray, image: CCDData) -> QTable:
+        """Return the catalogue of the labels."""
+        return measure(image, labels, probability=maps["probability"] if self.is_probability else None)
+
+    def find(
+        self, image: Any, *, tile_size: int | None = None, executor: Executor | None = None, **prompts: Any
+    ) -> Detections:
+        """Find the sources of an image; see `SourceFinder.find`.
+
+        Parameters
+        ----------
+        image : anything that `~astroseg.read_image` takes
+            Background and noise are measured here unless `~astroseg.standardize` did before.
+        tile_size : int, optional
+            Side of the tiles in pixels. The result does not depend on it.
+        executor : `~concurrent.futures.Executor`, optional
+            Runs the tiles; by default they run here, one after the other.
+        """
+        self.validate()
+        self._check_prompts(prompts)
+        image = read_image(image)
+        if "background" not in image.meta:
+            image = standardize(image, self.background)
+        maps = self._score(image, tile_size or self.tile_size, executor)
+        labels = _checked_labels(self.label(maps, image), image.shape, self.name)
+        catalog = self.measure(maps, labels, image)
+        return self.detections(image, catalog, labels, maps["probability"] if self.is_probability else None)
+
+    def _score(self, image: CCDData, tile_size: int, executor: Executor | None) -> dict[str, np.ndarray]:
+        prepared = self.prepare(image)
+        background = image.meta["background"]
+
+        def score(tile: Tile) -> dict[str, np.ndarray]:
+            block = background.significance(image.data, image.mask, tile.read)
+            answer = self.predict(block[np.newaxis], **prepared)
+            answer = answer if isinstance(answer, dict) else {"probability": answer}
+            if "probability" not in answer:
+                msg = f"The finder '{self.name}' returned maps {sorted(answer)} without 'probability'."
+                raise PluginError(msg)
+            shape = (1, *block.shape)
+            return {key: _checked_map(value, shape, self.name, key)[0][tile.crop] for key, value in answer.items()}
+
+        maps: dict[str, np.ndarray] = {}
+        for tile, scores in run_tiles(score, plan_tiles(image.shape, tile_size, self.halo), executor):
+            for key, value in scores.items():
+                if key not in maps:
+                    maps[key] = np.zeros(image.shape, dtype=value.dtype)
+                maps[key][tile.own] = value
+        if image.mask is not None:
+            maps["probability"][image.mask] = 0
+        return maps
+
+
+def _checked_map(value: Any, shape: tuple[int, ...], name: str, key: str) -> np.ndarray:
+    value = np.asarray(value)
+    if value.shape != shape:
+        msg = f"The finder '{name}' returned a {key} map of shape {value.shape}; it must be {shape}."
+        raise PluginError(msg)
+    if value.dtype.kind not in "bf":
+        msg = f"The finder '{name}' returned a {key} map of type {value.dtype}; it must be float32."
+        raise PluginError(msg)
+    if value.dtype.kind == "f" and np.isnan(value).any():
+        msg = f"The finder '{name}' returned NaN in its {key} map."
+        raise PluginError(msg)
+    return value.astype(np.float32, copy=False)
+
+
+def _checked_labels(labels: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.shape != tuple(shape):
+        msg = f"The finder '{name}' returned labels of shape {labels.shape}; the image has {tuple(shape)}."
+        raise PluginError(msg)
+    if labels.dtype.kind not in "iu":
+        msg = f"The finder '{name}' returned labels of type {labels.dtype}; they must be integers (int32)."
+        raise PluginError(msg)
+    if labels.size and labels.min() < 0:
+        msg = f"The finder '{name}' returned negative labels; 0 is background and sources count from 1."
+        raise PluginError(msg)
+    return labels.astype(np.int32, copy=False)
