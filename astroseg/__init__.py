@@ -30,7 +30,25 @@ _HOME = {
     "standardize": "astroseg.background",
 }
 
-__all__ = sorted([*_HOME, "__version__"])
+__all__ = [
+    "AstrosegError",
+    "AstrosegWarning",
+    "Beam",
+    "Detections",
+    "NoDetectionsWarning",
+    "PixelFinder",
+    "Restorer",
+    "SourceFinder",
+    "__version__",
+    "find",
+    "get_finder",
+    "get_restorer",
+    "hookimpl",
+    "measure",
+    "read_catalog",
+    "read_image",
+    "standardize",
+]
 
 if TYPE_CHECKING:
     from astroseg.api import find

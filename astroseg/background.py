@@ -8,13 +8,14 @@ the same result whatever the region.
 from __future__ import annotations
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from astropy.nddata import CCDData
-from scipy.ndimage import generic_filter
+from numpy.lib.stride_tricks import sliding_window_view
 
 from astroseg.errors import ImageError, UsageError
 from astroseg.header import pixel_scale
@@ -270,17 +271,16 @@ def _clipped(values: np.ndarray) -> tuple[float, float]:
 
 def _smooth(values: np.ndarray) -> np.ndarray:
     """Fill the empty cells from their neighbours and take the median of 3 x 3 cells."""
-    values = values.astype(np.float64)
     if not np.isfinite(values).any():
         return np.zeros((1, 1), dtype=np.float32)
     while not np.isfinite(values).all():
-        grown = generic_filter(values, _nanmedian, size=3, mode="constant", cval=np.nan)
-        values = np.where(np.isfinite(values), values, grown)
-    if values.size > 1:
-        values = generic_filter(values, _nanmedian, size=3, mode="constant", cval=np.nan)
-    return values.astype(np.float32)
+        values = np.where(np.isfinite(values), values, _median_of_nine(values))
+    return _median_of_nine(values).astype(np.float32)
 
 
-def _nanmedian(window):
-    finite = window[np.isfinite(window)]
-    return np.median(finite) if finite.size else np.nan
+def _median_of_nine(values: np.ndarray) -> np.ndarray:
+    """Median of each cell and those around it that are there; NaN where none is."""
+    around = sliding_window_view(np.pad(values, 1, constant_values=np.nan), (3, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # nothing but NaN gives NaN: so be it
+        return np.nanmedian(around.reshape(*values.shape, 9), axis=-1)

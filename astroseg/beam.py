@@ -87,10 +87,8 @@ class Beam:
         return f"Beam({self.major:.6g}, {self.minor:.6g}, {self.pa:.6g})"
 
     def __str__(self):
-        return (
-            f"{self.major.value:.3g} x {self.minor.to_value(self.major.unit):.3g} "
-            f"{self.major.unit}, PA {self.pa.to_value(u.deg):.3g} deg"
-        )
+        unit = u.pix if self.major.unit == u.pix else u.arcsec
+        return f"{self.major.to_value(unit):.4g} x {self.minor.to_value(unit):.4g} {unit}, PA {self.pa.value:.3g} deg"
 
     def fwhm_pixels(self, pixel_scale: u.Quantity | None) -> tuple[float, float] | None:
         """Both widths in pixels of ``pixel_scale`` (an angle), or `None` where they can't be known."""

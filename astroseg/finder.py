@@ -135,8 +135,7 @@ class SourceFinder(Configurable):
         """
         labels = _checked_labels(labels, image.shape, self.name)
         catalog = cat.complete(catalog, image)
-        present = np.unique(labels)
-        present = present[present > 0]
+        present = np.unique(labels[labels > 0])
         if not np.array_equal(np.asarray(catalog["label"]), present):
             msg = (
                 f"The finder '{self.name}' returned {len(catalog)} rows for {present.size} labels; "
@@ -150,7 +149,8 @@ class SourceFinder(Configurable):
             warnings.warn(f"{self.name} found nothing in {image.meta['name']}.", NoDetectionsWarning, stacklevel=3)
         return Detections(catalog, labels, image, probability)
 
-    def _check_prompts(self, prompts: Iterable[str]) -> None:
+    def check_prompts(self, prompts: Iterable[str]) -> None:
+        """Raise `UsageError` where `find` was given a prompt that this finder does not take."""
         unknown = sorted(set(prompts) - self.prompts)
         if unknown:
             takes = ", ".join(sorted(self.prompts)) or "none"
@@ -230,7 +230,7 @@ class PixelFinder(SourceFinder):
             Runs the tiles; by default they run here, one after the other.
         """
         self.validate()
-        self._check_prompts(prompts)
+        self.check_prompts(prompts)
         image = read_image(image)
         if "background" not in image.meta:
             image = standardize(image, self.background)

@@ -134,7 +134,7 @@ def _from_file(path: Path, hdu, plane, unit) -> CCDData:
         msg = f"{path} is a folder; give the FITS files in it."
         raise ImageError(msg)
     try:
-        with warnings.catch_warnings(), fits.open(path, memmap=True) as hdul:
+        with warnings.catch_warnings(), fits.open(path) as hdul:
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", AstrosegWarning)
             chosen = _choose_hdu(hdul, hdu, path.name)

@@ -55,13 +55,17 @@ def remove_small(labels: np.ndarray, min_pixels: int) -> np.ndarray:
 
 
 def _keep(labels, keep, min_pixels):
+    """Keep some labels, at least ``min_pixels`` large, and number them anew."""
+    inside = np.flatnonzero(labels)  # few of many pixels: a pass over all of them costs ten times as much
+    old = labels.ravel()[inside]
     if min_pixels > 1:
-        keep = keep & (np.bincount(labels.ravel(), minlength=keep.size) >= min_pixels)
+        keep = keep & (np.bincount(old, minlength=keep.size) >= min_pixels)
     keep[0] = False
     if keep[1:].all():
         return labels
-    numbers = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
-    return numbers[labels]
+    result = np.zeros_like(labels)
+    result.ravel()[inside] = np.where(keep, np.cumsum(keep), 0).astype(np.int32)[old]
+    return result
 
 
 def compact(labels: np.ndarray) -> np.ndarray:

@@ -16,11 +16,15 @@ __all__ = ["Restorer"]
 class Restorer(Configurable):
     """Base of all restorers: keyword-only options in the constructor, one method.
 
-    Class attributes: ``name`` (as users type it), ``citation`` (what to cite).
+    Class attributes: ``name`` (as users type it), ``citation`` (what to cite), ``repeatable`` (False
+    when two runs may differ), ``expected_failures`` (conformance checks known to fail, with the
+    reason).
     """
 
     name: ClassVar[str] = ""
     citation: ClassVar[str] = ""
+    repeatable: ClassVar[bool] = True
+    expected_failures: ClassVar[dict[str, str]] = {}
 
     def restore(self, image: Any, **prompts: Any) -> CCDData:
         """Restore an image.

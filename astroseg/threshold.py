@@ -6,7 +6,6 @@ They are the honest yardsticks that learned finders must beat, and come in by th
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -19,7 +18,6 @@ from astroseg.beam import FWHM_PER_SIGMA
 from astroseg.errors import AstrosegWarning
 from astroseg.finder import PixelFinder
 from astroseg.header import pixel_scale
-from astroseg.hookspecs import hookimpl
 from astroseg.labels import components, deblend, hysteresis, remove_small, watershed
 
 __all__ = ["OtsuFinder", "PeaksFinder", "SigmaFinder", "TriangleFinder", "YenFinder"]
@@ -256,13 +254,3 @@ def _steps(batch: np.ndarray, flood: float, seed: float) -> np.ndarray:
     score += batch >= seed
     score *= FLOOD
     return score
-
-
-@hookimpl
-def register_finders(register: Callable[[str, str, str], None]) -> None:
-    """Register the finders of the core."""
-    register("sigma", "astroseg.threshold:SigmaFinder", "Islands above k sigma, flooded down to a lower level")
-    register("peaks", "astroseg.threshold:PeaksFinder", "Local maxima above k sigma, with or without a matched filter")
-    register("yen", "astroseg.threshold:YenFinder", "Yen's histogram threshold (maximum correlation)")
-    register("otsu", "astroseg.threshold:OtsuFinder", "Otsu's histogram threshold (least variance)")
-    register("triangle", "astroseg.threshold:TriangleFinder", "The triangle histogram threshold")

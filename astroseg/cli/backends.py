@@ -1,0 +1,79 @@
+"""``astroseg backends``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from astroseg.plugins import Registration, load_class, registrations
+
+
+@click.command("backends")
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects for other programs.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def command(name: str | None, as_json: bool, debug: bool) -> None:  # noqa: ARG001, FBT001 - click passes it
+    """List the finders and restorers, or show the options of the one called NAME.
+
+    A plugin that cannot be loaded is listed with the reason and what to do.
+    """
+    entries = [entry for entry in registrations() if entry.kind != "trainer"]
+    if name is not None:
+        _show_options(name, next((entry.kind for entry in entries if entry.name == name), "finder"), as_json=as_json)
+    elif as_json:
+        keys = ("name", "kind", "summary", "package", "version", "ok", "error", "install")
+        click.echo(json.dumps([{key: getattr(entry, key) for key in keys} for entry in entries], indent=2))
+    else:
+        _show_list(entries)
+
+
+def _show_list(entries: list[Registration]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("name", "kind", "what it does", "package"):
+        table.add_column(title, no_wrap=title != "what it does")
+    for entry in entries:
+        trouble = f"[red]broken:[/red] {_escape(entry.error)}. To mend it: {_escape(entry.install)}."
+        table.add_row(
+            f"[bold]{_escape(entry.name)}[/bold]", entry.kind, _escape(entry.summary) if entry.ok else trouble,
+            f"{_escape(entry.package)} {entry.version}",
+        )
+    Console().print(table)
+    click.echo("\nOptions of one: astroseg backends NAME")
+
+
+def _show_options(name: str, kind: str, *, as_json: bool) -> None:
+    cls = load_class(name, kind)
+    options = cls.options()
+    if as_json:
+        rows = [
+            {"name": key, "type": option.kind, "default": option.default, "unit": option.unit, "meaning": option.meaning}
+            for key, option in options.items()
+        ]
+        click.echo(json.dumps(rows, indent=2, default=str))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    lines = (cls.__doc__ or "").strip().splitlines()
+    click.echo(f"{name}: {lines[0] if lines else ''}\n")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("option", "type", "default", "unit", "meaning"):
+        table.add_column(title, no_wrap=title in ("option", "default"))
+    for key, option in options.items():
+        table.add_row(key, _escape(option.kind), str(option.default).lower() if option.default in (None, True, False)
+                      else str(option.default), _escape(option.unit), _escape(option.meaning))
+    if options:
+        Console().print(table)
+        click.echo(f"\nExample: astroseg find image.fits --backend {name} --set {next(iter(options))}=VALUE")
+    else:
+        click.echo("It has no options.")
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,66 @@
+"""What every simulator returns, and how it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import CCDData
+from astropy.table import QTable
+
+from astroseg.catalog import write_catalog
+from astroseg.output import write_all
+
+__all__ = ["Sky"]
+
+
+@dataclass(frozen=True)
+class Sky:
+    """A simulated sky.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        As `~astroseg.read_image` returns it.
+    model : 2-D `~numpy.ndarray` of float32
+        The image without noise.
+    truth : `~astropy.table.QTable`
+        One row per source, with columns of `astroseg.catalog.COLUMNS`.
+    labels : 2-D `~numpy.ndarray` of int32
+        Truth labels: pixels of the model above ``isophote`` times the noise, each given to the source that
+        is brightest there. A source too faint for the isophote has a row but no pixel.
+    """
+
+    image: CCDData
+    model: np.ndarray
+    truth: QTable
+    labels: np.ndarray
+
+    def write(self, stem: str | Path) -> list[Path]:
+        """Write ``STEM.fits``, ``.model.fits``, ``.truth.ecsv`` and ``.truth.labels.fits``."""
+        stem, header = Path(stem), self.header()
+        packed = {"compression_type": "GZIP_2", "quantize_level": 0}
+        jobs = {
+            ".fits": fits.PrimaryHDU(self.image.data, header).writeto,
+            ".model.fits": fits.CompImageHDU(self.model, header, **packed).writeto,
+            ".truth.ecsv": partial(write_catalog, self.truth),
+            ".truth.labels.fits": fits.CompImageHDU(self.labels, self.image.wcs.to_header(), "RICE_1").writeto,
+        }
+        files = {stem.with_name(stem.name + end): write for end, write in jobs.items()}
+        write_all(files)
+        return list(files)
+
+    def header(self) -> fits.Header:
+        """The header of the image: world coordinates, unit, beam, and how it was made."""
+        header = self.image.wcs.to_header()
+        header["BUNIT"] = self.image.unit.to_string()
+        beam = self.image.meta["beam"]
+        for key, value in (("BMAJ", beam.major), ("BMIN", beam.minor), ("BPA", beam.pa)):
+            header[key] = value.to_value("deg")
+        header["ORIGIN"] = "astroseg simulation"
+        for key, value in self.truth.meta.items():
+            header.add_history(f"{key} = {value}")
+        return header

@@ -1,0 +1,206 @@
+"""One pass over the pixels: additive sums per label, from which every column follows.
+
+The sums are formed on a grid of 256-pixel blocks pinned to the origin of the image and added in
+raster order, so that cutting the image into tiles cannot change their last bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from astropy.nddata import CCDData
+
+from astroseg.background import Background
+
+__all__ = ["BLOCK", "Sums", "sum_labels"]
+
+BLOCK = 256
+EDGE, BLANK, SATURATED, TOUCHING = 1, 2, 4, 8  # bits of the column flags
+
+_NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
+
+
+@dataclass
+class Sums:
+    """What is known of each label after one pass over its pixels; every field adds up (or extends).
+
+    Parameters
+    ----------
+    label : `~numpy.ndarray` of int
+    y0, x0 : `~numpy.ndarray` of int
+        Origin of the block that holds the label's first pixel; moments are relative to it.
+    count, flux, rms : `~numpy.ndarray`
+        Number of pixels, sums of the image (background off) and of the noise.
+    w, x, y, xx, yy, xy : `~numpy.ndarray`
+        Moments, with the image as weight; pixels below zero weigh nothing.
+    px, py : `~numpy.ndarray`
+        Sums of the pixel positions, for labels without weight.
+    low, high, score : `~numpy.ndarray`
+        Faintest and brightest pixel, highest probability.
+    flags : `~numpy.ndarray` of int
+    """
+
+    label: np.ndarray
+    y0: np.ndarray
+    x0: np.ndarray
+    count: np.ndarray
+    flux: np.ndarray
+    rms: np.ndarray
+    w: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    xx: np.ndarray
+    yy: np.ndarray
+    xy: np.ndarray
+    px: np.ndarray
+    py: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    score: np.ndarray
+    flags: np.ndarray
+
+    @classmethod
+    def merge(cls, parts: list[Sums]) -> Sums:
+        """Add sums of blocks, given in raster order of the blocks."""
+        every = {item.name: np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls)}
+        label, first, index = np.unique(every["label"], return_index=True, return_inverse=True)
+        merged: dict[str, Any] = {"label": label, "y0": every["y0"][first], "x0": every["x0"][first]}
+
+        def total(values):
+            return np.bincount(index, values, minlength=label.size)
+
+        # Moments of each block, moved to the origin of the label's first block.
+        dx = every["x0"] - merged["x0"][index]
+        dy = every["y0"] - merged["y0"][index]
+        w, x, y, count = every["w"], every["x"], every["y"], every["count"]
+        merged["xx"] = total(every["xx"] + 2 * dx * x + dx * dx * w)
+        merged["yy"] = total(every["yy"] + 2 * dy * y + dy * dy * w)
+        merged["xy"] = total(every["xy"] + dx * y + dy * x + dx * dy * w)
+        merged["x"], merged["y"] = total(x + dx * w), total(y + dy * w)
+        merged["px"], merged["py"] = total(every["px"] + dx * count), total(every["py"] + dy * count)
+        for name in ("count", "flux", "rms", "w"):
+            merged[name] = total(every[name])
+        for name, extend, start in (("low", np.minimum, np.inf), ("high", np.maximum, -np.inf),
+                                    ("score", np.maximum, -np.inf), ("flags", np.bitwise_or, 0)):
+            merged[name] = np.full(label.size, start, dtype=every[name].dtype)
+            with np.errstate(invalid="ignore"):  # the score is NaN where there is none
+                extend.at(merged[name], index, every[name])
+        return cls(**merged)
+
+
+def sum_labels(image: CCDData, labels: np.ndarray, probability: np.ndarray | None = None) -> Sums:
+    """Return the `Sums` of all labels of an image that has its background."""
+    background = image.meta["background"]
+    saturation = _saturation(image)
+    parts = [
+        _strip_sums(image, labels, probability, background, saturation, start)
+        for start in range(0, image.shape[0], BLOCK)
+    ]
+    return Sums.merge(parts)
+
+
+def _saturation(image: CCDData) -> float:
+    """The level from which on a pixel is saturated: the header's, or the largest of its integer type."""
+    try:
+        return float(image.meta["header"]["SATURATE"])
+    except (KeyError, TypeError, ValueError):
+        return float(np.iinfo(image.data.dtype).max) if image.data.dtype.kind in "iu" else np.inf
+
+
+def _strip_sums(image, labels, probability, background: Background, saturation, start) -> Sums:
+    """Sums of one row of blocks, sorted by block and label."""
+    stop = min(start + BLOCK, image.shape[0])
+    width = image.shape[1]
+    rows = np.asarray(labels[start:stop])
+    inside = np.flatnonzero(rows)
+    label = rows.ravel()[inside]
+    y, x = np.divmod(inside, width)
+    values, rms = _values(image, background, slice(start, stop), y, x)
+    # One key per block and label; np.unique sorts them, bincount adds in raster order.
+    block = x // BLOCK
+    n_labels = int(label.max(initial=0)) + 1
+    keys, first, index = np.unique(block * n_labels + label, return_index=True, return_inverse=True)
+
+    def total(weights):
+        return np.bincount(index, weights, minlength=keys.size)
+
+    def extreme(extend, start_value, what):
+        result = np.full(keys.size, start_value)
+        extend.at(result, index, what)
+        return result
+
+    local_x = (x - block * BLOCK).astype(float)
+    weight = np.maximum(values, 0)
+    wx, wy = weight * local_x, weight * y
+    raw = image.data[start:stop][y, x] if np.isfinite(saturation) else None
+    flags = _pixel_flags(image, labels, start, y, x, label, raw, saturation)
+    union = np.zeros(keys.size, dtype=np.int64)
+    flagged = np.flatnonzero(flags)
+    np.bitwise_or.at(union, index[flagged], flags[flagged])
+    return Sums(
+        label=label[first],
+        y0=np.full(keys.size, start),
+        x0=block[first] * BLOCK,
+        count=np.bincount(index, minlength=keys.size).astype(float),
+        flux=total(values),
+        rms=total(rms),
+        w=total(weight),
+        x=total(wx),
+        y=total(wy),
+        xx=total(wx * local_x),
+        yy=total(wy * y),
+        xy=total(wx * y),
+        px=total(local_x),
+        py=total(y.astype(float)),
+        low=extreme(np.minimum, np.inf, values),
+        high=extreme(np.maximum, -np.inf, values),
+        score=np.full(keys.size, np.nan) if probability is None
+        else extreme(np.maximum, -np.inf, np.asarray(probability[start:stop])[y, x].astype(float)),
+        flags=union,
+    )
+
+
+def _values(image, background, rows, y, x) -> tuple[np.ndarray, np.ndarray]:
+    """Image without background, and noise, at the pixels; blank pixels count as 0."""
+    if x.size == 0:
+        return np.zeros(0), np.zeros(0)
+    region = (rows, slice(0, image.shape[1]))
+    values = image.data[rows][y, x].astype(np.float64) - background.level[region][y, x]
+    rms = background.rms[region][y, x].astype(np.float64)
+    values[~np.isfinite(values)] = 0
+    if image.mask is not None:
+        values[image.mask[rows][y, x]] = 0
+    return values, np.where(np.isfinite(rms), rms, 0)
+
+
+def _pixel_flags(image, labels, start, y, x, label, raw, saturation) -> np.ndarray:
+    """Edge, blank, saturated and touching, for each pixel of a label."""
+    height, width = image.shape
+    row = y + start
+    flags = np.where((row == 0) | (row == height - 1) | (x == 0) | (x == width - 1), EDGE, 0)
+    around = _bordered(labels, start)
+    touching = np.zeros(label.size, dtype=bool)
+    for dy, dx in _NEIGHBOURS:
+        neighbour = around[y + 1 + dy, x + 1 + dx]
+        touching |= (neighbour != label) & (neighbour != 0)
+    flags[touching] |= TOUCHING
+    if image.mask is not None:
+        around = _bordered(image.mask, start)
+        if around.any():
+            blank = np.zeros(label.size, dtype=bool)
+            for dy, dx in [*_NEIGHBOURS, (0, 0)]:
+                blank |= around[y + 1 + dy, x + 1 + dx]
+            flags[blank] |= BLANK
+    if raw is not None:
+        flags[raw >= saturation] |= SATURATED
+    return flags
+
+
+def _bordered(array, start) -> np.ndarray:
+    """A strip with one row or column more on each side, zero beyond the image."""
+    low, high = max(start - 1, 0), min(start + BLOCK + 1, array.shape[0])
+    below = 0 if low < start else 1
+    above = 0 if high == start + BLOCK + 1 else 1
+    return np.pad(array[low:high], ((below, above), (1, 1)))

@@ -1,0 +1,130 @@
+"""Checks of restorers."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+from astropy.nddata import CCDData
+
+from astroseg.catalog import flux_scale
+from astroseg.restorer import Restorer
+from astroseg.testing.compare import need_repeatable, quietly
+from astroseg.testing.fields import make_field, reread
+
+
+def _star() -> tuple[CCDData, tuple[int, int]]:
+    """One bright point source, and its place (x, y) in pixels."""
+    image, truth = make_field(shape=(128, 128), n_sources=1, snr=(200, 200), seed=3)
+    return image, (round(truth["x_centroid"][0].value), round(truth["y_centroid"][0].value))
+
+
+def check_grid(restorer: Restorer) -> None:
+    """The result is a CCDData on the grid of the input: same shape, same world coordinates."""
+    image, _ = _star()
+    restored = quietly(restorer, image)
+    assert isinstance(restored, CCDData), f"restore() returns a {type(restored).__name__}; it must return a CCDData"
+    assert restored.shape == image.shape, f"the result has the shape {restored.shape}, the image {image.shape}"
+    assert restored.wcs is not None, "the result has no world coordinates"
+    corners = np.array([[0, 0], [127, 0], [0, 127], [127, 127]])
+    here, there = (one.wcs.all_pix2world(corners, 0) for one in (image, restored))
+    assert np.allclose(here, there, rtol=0, atol=1e-9), "the result has other world coordinates than the image"
+
+
+def check_unit_and_beam(restorer: Restorer) -> None:
+    """The result has the image's unit, and the beam after restoration in its meta."""
+    image, _ = _star()
+    restored = quietly(restorer, image)
+    assert restored.unit == image.unit, f"the result is in {restored.unit}, the image in {image.unit}"
+    assert "beam" in restored.meta, "the result has no meta['beam']; put the beam after restoration there"
+    assert "name" in restored.meta, "the result has no meta['name']; start its meta from the image's"
+
+
+def check_flux(restorer: Restorer) -> None:
+    """A bright point source keeps its flux within 10 %."""
+    image, place = _star()
+    before, after = _flux(image, place), _flux(quietly(restorer, image), place)
+    assert abs(after / before - 1) < 0.1, f"the flux of a point source becomes {after / before:.2f} times what it was"
+
+
+def check_position(restorer: Restorer) -> None:
+    """A bright point source stays where it is, within half a pixel."""
+    image, place = _star()
+    before, after = _centroid(image, place), _centroid(quietly(restorer, image), place)
+    moved = float(np.hypot(*(after - before)))
+    assert moved < 0.5, f"a point source moves by {moved:.2f} px"
+
+
+def check_blank_pixels(restorer: Restorer) -> None:
+    """Blank pixels stay blank, and no others become so."""
+    image, _ = _star()
+    hole = np.zeros(image.shape, dtype=bool)
+    hole[:20, :30] = True
+    restored = quietly(restorer, reread(image, np.where(hole, np.float32(np.nan), image.data)))
+    blank = ~np.isfinite(restored.data)
+    blank = blank if restored.mask is None else blank | restored.mask
+    assert np.all(blank[hole]), f"{np.count_nonzero(~blank[hole])} blank pixels are given values"
+    assert not np.any(blank[~hole]), f"{np.count_nonzero(blank[~hole])} pixels become blank"
+
+
+def check_blank_image(restorer: Restorer) -> None:
+    """An image without any valid pixel stays blank."""
+    image, _ = _star()
+    restored = quietly(restorer, reread(image, np.full(image.shape, np.nan, dtype=np.float32)))
+    blank = ~np.isfinite(restored.data)
+    blank = blank if restored.mask is None else blank | restored.mask
+    assert np.all(blank), "pixels of an image of NaN are given values"
+
+
+def check_input_untouched(restorer: Restorer) -> None:
+    """The caller's image keeps its pixels, unit and meta."""
+    image, _ = _star()
+    pixels, unit, meta = image.data.copy(), image.unit, sorted(image.meta)
+    quietly(restorer, image)
+    assert np.array_equal(pixels, image.data, equal_nan=True), "the restorer changes the pixels of the caller's image"
+    assert (unit, meta) == (image.unit, sorted(image.meta)), "the restorer changes the unit or the meta of the caller's image"
+
+
+def check_byte_order(restorer: Restorer) -> None:
+    """Big-endian pixels, as FITS files hold them, give the same result as native ones."""
+    need_repeatable(restorer)
+    image, _ = _star()
+    _assert_same(restorer, image, reread(image, image.data.astype(">f4")), "big-endian against native")
+
+
+def check_repeatable(restorer: Restorer) -> None:
+    """Two runs agree bit for bit, unless the class declares ``repeatable = False``."""
+    need_repeatable(restorer)
+    image, _ = _star()
+    _assert_same(restorer, image, image, "run twice")
+
+
+def check_pickled_after_use(restorer: Restorer) -> None:
+    """A restorer that has run can be pickled."""
+    quietly(restorer, _star()[0])
+    try:
+        pickle.dumps(restorer)
+    except Exception as error:
+        msg = f"after a run it cannot be pickled: {error!r}"
+        raise AssertionError(msg) from error
+
+
+def _assert_same(restorer, one, two, what) -> None:
+    first, second = np.asarray(quietly(restorer, one).data), np.asarray(quietly(restorer, two).data)
+    differ = np.count_nonzero((first != second) & ~(np.isnan(first) & np.isnan(second)))
+    assert not differ, f"{what}: {differ} pixels differ"
+
+
+def _cutout(image: CCDData, place: tuple[int, int]) -> np.ndarray:
+    x, y = place
+    return np.asarray(image.data[y - 12 : y + 13, x - 12 : x + 13], dtype=float)
+
+
+def _flux(image: CCDData, place: tuple[int, int]) -> float:
+    return float(_cutout(image, place).sum()) * flux_scale(image)[0]
+
+
+def _centroid(image: CCDData, place: tuple[int, int]) -> np.ndarray:
+    cutout = _cutout(image, place)
+    weight = np.where(cutout > cutout.max() / 10, cutout, 0)
+    return np.array([np.sum(axis * weight) for axis in np.indices(cutout.shape)]) / weight.sum()
