@@ -17,6 +17,8 @@ _HOME = {
     "Beam": "astroseg.beam",
     "Detections": "astroseg.finder",
     "NoDetectionsWarning": "astroseg.errors",
+    "UsageError": "astroseg.errors",
+    "PluginError": "astroseg.errors",
     "PixelFinder": "astroseg.finder",
     "Restorer": "astroseg.restorer",
     "SourceFinder": "astroseg.finder",
@@ -37,8 +39,10 @@ __all__ = [
     "Detections",
     "NoDetectionsWarning",
     "PixelFinder",
+    "PluginError",
     "Restorer",
     "SourceFinder",
+    "UsageError",
     "__version__",
     "find",
     "get_finder",
@@ -55,7 +59,7 @@ if TYPE_CHECKING:
     from astroseg.background import standardize
     from astroseg.beam import Beam
     from astroseg.catalog import read_catalog
-    from astroseg.errors import AstrosegError, AstrosegWarning, NoDetectionsWarning
+    from astroseg.errors import AstrosegError, AstrosegWarning, NoDetectionsWarning, PluginError, UsageError
     from astroseg.finder import Detections, PixelFinder, SourceFinder
     from astroseg.hookspecs import hookimpl
     from astroseg.image import read_image

@@ -67,7 +67,8 @@ def find(
     image = _prepared(read_image(image, **reading), finder, background, noise, mesh)
     detections = finder.find(image, **(prompts or {}))
     if not isinstance(detections, Detections):
-        msg = f"The finder '{finder.name}' returned a {type(detections).__name__}, not Detections."
+        # a plugin may break the contract
+        msg = f"The finder '{finder.name}' returned a {type(detections).__name__}, not Detections."  # type: ignore[unreachable]
         raise PluginError(msg)
     if measure_on is None:
         return detections
@@ -93,9 +94,7 @@ def _measured_on(image: CCDData, detections: Detections, finder: SourceFinder) -
     for name in old.colnames:
         if name not in new.colnames or name in ("probability", "island"):
             new[name] = old[name]
-    new.meta.update(
-        {key: value for key, value in old.meta.items() if key in ("image", "image_sha256", "background")}
-    )
+    new.meta.update({key: value for key, value in old.meta.items() if key in ("image", "image_sha256", "background")})
     catalog = complete(new, image)
     catalog.meta = {"measured_on": image.meta["name"], **new.meta}
     stamp(catalog, finder, image)

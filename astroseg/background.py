@@ -11,12 +11,14 @@ import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.nddata import CCDData
 from numpy.lib.stride_tricks import sliding_window_view
 
+from astroseg.blank import either
 from astroseg.errors import ImageError, UsageError
 from astroseg.header import pixel_scale
 from astroseg.image import read_map
@@ -27,6 +29,8 @@ Region = tuple[slice, slice]
 
 CLIP = 3.0  # sigma clipping of the pixels in a mesh
 MAD_TO_SIGMA = 1.482602218505602
+TINY = 1e-30
+HUGE = 1e30  # the most significant that a pixel gets: float32 holds its sums and products
 
 
 @dataclass(frozen=True)
@@ -91,13 +95,13 @@ class Background:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             score = _native(data[region]) - self.level[region]
             score /= rms
-        if score.dtype != np.float32:
-            with np.errstate(over="ignore"):
-                score = score.astype(np.float32)
-        if mask is not None:
-            score[mask[region]] = 0
-        if not rms.min() > 0 or mask is not None:
-            score[~(rms > 0) | ~np.isfinite(score)] = 0
+            score = score.astype(np.float32, copy=False)
+            if mask is not None:
+                score[mask[region]] = 0
+            if not rms.min() > 0:
+                score[~(rms > 0)] = 0
+            if not np.isfinite(score.sum()):
+                score = np.clip(np.nan_to_num(score, copy=False), -HUGE, HUGE)
         return score
 
     def residual(self, data: np.ndarray, region: Region) -> np.ndarray:
@@ -111,9 +115,7 @@ class Background:
         return float(np.median(usable)) if usable.size else 0.0
 
 
-def standardize(
-    image: CCDData, background: Any = "mesh", noise: Any = None, mesh: int | None = None
-) -> CCDData:
+def standardize(image: CCDData, background: Any = "mesh", noise: Any = None, mesh: int | None = None) -> CCDData:
     """Measure (or take) background and noise, and put them into ``meta["background"]``.
 
     Parameters
@@ -146,21 +148,21 @@ def standardize(
         raise UsageError(msg)
     if noise is None:
         noise = "constant" if isinstance(background, str) and background == "constant" else "mesh"
-    size = mesh or _mesh_size(image)
+    size = min(mesh or _mesh_size(image), max(image.shape))
     words = [what for what in (background, noise) if isinstance(what, str)]
-    measured = _measure_mesh(image, size) if "mesh" in words else None
-    middle, sigma = _median_mad(image) if "constant" in words else (0.0, 0.0)
-    level_map: Any
-    if isinstance(background, str) and background in ("mesh", "constant", "none"):
-        level_map = {"mesh": measured and measured[0], "constant": _flat(middle), "none": _flat(0)}[background]
-    else:
-        level_map = _given(background, image, "background")
-    if isinstance(noise, str) and noise in ("mesh", "constant"):
-        rms_map = {"mesh": measured and measured[1], "constant": _flat(sigma)}[noise]
-    else:
-        rms_map = _given(noise, image, "noise map")
+    meshes = _measure_mesh(image, size) if "mesh" in words else None
+    constants = _constants(image) if "constant" in words else None
+    level = {"mesh": meshes and meshes[0], "constant": constants and constants[0], "none": _flat(0.0)}
+    rms = {"mesh": meshes and meshes[1], "constant": constants and constants[1]}
+    level_map = _chosen(background, level, image, "background")
+    rms_map = _chosen(noise, rms, image, "noise")
     method = f"background {_describe(background, size)}, noise {_describe(noise, size)}"
-    result = CCDData(image.data, unit=image.unit, wcs=image.wcs, mask=image.mask, meta={**image.meta})
+    mask = image.mask
+    if isinstance(level_map, np.ndarray):
+        mask = _also_blank(mask, ~np.isfinite(level_map))
+    if isinstance(rms_map, np.ndarray):
+        mask = _also_blank(mask, ~(np.isfinite(rms_map) & (rms_map > 0)))
+    result = CCDData(image.data, unit=image.unit, wcs=image.wcs, mask=mask, meta={**image.meta})
     result.psf = image.psf
     result.meta["background"] = Background(level_map, rms_map, method)
     return result
@@ -172,16 +174,36 @@ def _describe(what, size) -> str:
     return "given"
 
 
-def _given(source, image, what) -> np.ndarray:
-    data = read_map(source, image.shape, what).astype(np.float32)
-    if not np.isfinite(data).any():
-        msg = f"The {what} has no finite pixel."
+def _chosen(what, measured: dict[str, Any], image: CCDData, name: str) -> Any:
+    """One of the measured maps, or what the user gave in their place."""
+    if isinstance(what, str) and what in measured:
+        return measured[what]
+    if isinstance(what, str) and not Path(what).exists():
+        msg = f"There is no file {what}. The {name} is {', '.join(measured)} or a FITS file."
         raise ImageError(msg)
-    return data
+    given = _compact(read_map(what, image.shape, f"{name} map"))
+    if name == "noise" and not (np.isfinite(given) & (given > 0)).any():
+        msg = f"The noise map of {image.meta['name']} is nowhere above 0; it must hold the noise rms of each pixel."
+        raise ImageError(msg)
+    if not np.isfinite(given).any():
+        msg = f"The {name} map of {image.meta['name']} has no finite pixel."
+        raise ImageError(msg)
+    return given
+
+
+def _also_blank(mask, unknown) -> np.ndarray | None:
+    return either(mask, unknown) if unknown.any() else mask
+
+
+def _compact(values: np.ndarray) -> np.ndarray:
+    """As float32 where its range will do, else float64: some units give numbers like 1e-45."""
+    values = _native(values)
+    largest = np.max(np.abs(values), where=np.isfinite(values), initial=0)
+    return values.astype(np.float32, copy=False) if largest == 0 or TINY < largest < HUGE else values
 
 
 def _flat(value: float) -> MeshMap:
-    return MeshMap(np.full((1, 1), value, dtype=np.float32), 1)
+    return MeshMap(_compact(np.full((1, 1), value)), 1)
 
 
 def _mesh_size(image: CCDData) -> int:
@@ -193,36 +215,40 @@ def _mesh_size(image: CCDData) -> int:
 
 def _native(block: np.ndarray) -> np.ndarray:
     """Machine byte order, float32 for anything that float32 can hold."""
-    kind = np.float64 if block.dtype.itemsize > 4 or block.dtype.kind in "iu" and block.dtype.itemsize > 2 else np.float32
-    return np.array(block, dtype=kind)
+    fits = np.can_cast(block.dtype, np.float32)
+    return np.array(block, dtype=np.float32 if fits else np.float64)
 
 
-def _median_mad(image: CCDData) -> tuple[float, float]:
+def _constants(image: CCDData) -> tuple[MeshMap, MeshMap]:
+    """Median of the image and 1.4826 times its median absolute deviation."""
     values = _native(image.data).ravel() if image.mask is None else _native(image.data[~image.mask])
     if values.size == 0:
-        return 0.0, 0.0
+        return _flat(0.0), _flat(0.0)
     middle = float(np.median(values))
-    values -= middle
+    values -= values.dtype.type(middle)
     deviation = float(np.median(np.abs(values, out=values)))
     # Integer images of a faint sky: more than half of the pixels equal the median.
-    return middle, MAD_TO_SIGMA * deviation if deviation > 0 else float(np.std(values, dtype=np.float64))
+    sigma = MAD_TO_SIGMA * deviation if deviation > 0 else float(np.std(values, dtype=np.float64))
+    return _flat(middle), _flat(sigma)
 
 
 def _measure_mesh(image: CCDData, size: int) -> tuple[MeshMap, MeshMap]:
-    starts = range(0, image.shape[0], size)
+    full = min(size, image.shape[0]) * min(size, image.shape[1])
 
     def line(start):
         part = slice(start, start + size)
-        return _line_of_cells(image.data[part], None if image.mask is None else image.mask[part], size)
+        return _line_of_cells(image.data[part], None if image.mask is None else image.mask[part], size, full)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        lines = list(pool.map(line, starts))
+        lines = list(pool.map(line, range(0, image.shape[0], size)))
     level, rms = (np.array(values) for values in zip(*lines, strict=True))
-    return MeshMap(_smooth(level), size), MeshMap(_smooth(rms), size)
+    if not np.isfinite(level).any():  # no cell has enough pixels
+        return _constants(image)
+    return MeshMap(_compact(_smooth(level)), size), MeshMap(_compact(_smooth(rms)), size)
 
 
-def _line_of_cells(data, mask, size):
-    """Clipped mode and standard deviation of each cell of a strip; NaN where half of it is blank."""
+def _line_of_cells(data, mask, size, full):
+    """Clipped mode and standard deviation of each cell of a strip; NaN with less than a quarter of ``full`` pixels."""
     height, width = data.shape
     n_cells = -(-width // size)
     strip = np.full((height, n_cells * size), np.nan, dtype=_native(data[:0]).dtype)
@@ -234,7 +260,7 @@ def _line_of_cells(data, mask, size):
     stats = [_clipped(cell[: np.searchsorted(cell, np.inf, side="right")]) for cell in cells]
     counts = np.count_nonzero(np.isfinite(cells), axis=1)
     level, rms = np.array(stats).T
-    few = counts < max(1, 0.5 * min(height, size) * size // 2)
+    few = counts < full / 4
     level[few] = rms[few] = np.nan
     return level, rms
 
@@ -246,7 +272,8 @@ def _clipped(values: np.ndarray) -> tuple[float, float]:
     # Centred on the median and in units of the quartile range, so that the squares keep their
     # digits; what lies beyond 100 of them would be clipped at once, and swamps the sums.
     offset, quarter = float(values[values.size // 2]), values.size // 4
-    scale = float(values[values.size - 1 - quarter]) - float(values[quarter]) or 1.0
+    scale = float(values[values.size - 1 - quarter]) - float(values[quarter])
+    scale = scale or float(values[-1]) - float(values[0]) or 1.0
     centred = (values.astype(np.float64) - offset) / scale
     centred = centred[np.abs(centred) <= 100]
     low, high = 0, centred.size
@@ -271,11 +298,9 @@ def _clipped(values: np.ndarray) -> tuple[float, float]:
 
 def _smooth(values: np.ndarray) -> np.ndarray:
     """Fill the empty cells from their neighbours and take the median of 3 x 3 cells."""
-    if not np.isfinite(values).any():
-        return np.zeros((1, 1), dtype=np.float32)
     while not np.isfinite(values).all():
         values = np.where(np.isfinite(values), values, _median_of_nine(values))
-    return _median_of_nine(values).astype(np.float32)
+    return _median_of_nine(values)
 
 
 def _median_of_nine(values: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ class Beam:
     minor: u.Quantity
     pa: u.Quantity = 0 * u.deg
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         widths = [float(self.major.value), float(self.minor.to_value(self.major.unit))]
         if not all(np.isfinite(width) and width > 0 for width in widths):
             msg = f"A beam needs two positive widths, not {self.major} and {self.minor}."
@@ -66,27 +66,22 @@ class Beam:
         Plain numbers are arcsec, arcsec and degrees; units may follow the numbers
         (``0.1deg,6arcsec,30`` or ``3pix,3pix``); one number is a circular beam.
         """
-        parts = [part.strip() for part in text.split(",")]
-        if not 1 <= len(parts) <= 3:
-            msg = f"Cannot read the beam '{text}'. Give MAJ,MIN,PA, for example 6,5,30 (arcsec, arcsec, deg)."
+        msg = f"Cannot read the beam '{text}'. Give MAJ,MIN,PA, for example 6,5,30 (arcsec, arcsec, deg)."
+        parts = text.split(",")
+        if len(parts) > 3:
             raise UsageError(msg)
         try:
             widths = [_with_unit(part, u.arcsec) for part in parts[:2]]
-            pa = _with_unit(parts[2], u.deg) if len(parts) == 3 else 0 * u.deg
-            pa.to(u.deg)
-            if not all(width.unit == u.pix or width.unit.is_equivalent(u.arcsec) for width in widths):
-                raise ValueError
-            return cls(widths[0], widths[-1], pa)
-        except UsageError:
+            return cls(widths[0], widths[-1], _with_unit(parts[2], u.deg) if len(parts) == 3 else 0 * u.deg)
+        except UsageError:  # a kind of ValueError, and says more
             raise
         except (ValueError, TypeError) as error:
-            msg = f"Cannot read the beam '{text}'. Give MAJ,MIN,PA, for example 6,5,30 (arcsec, arcsec, deg)."
             raise UsageError(msg) from error
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Beam({self.major:.6g}, {self.minor:.6g}, {self.pa:.6g})"
 
-    def __str__(self):
+    def __str__(self) -> str:
         unit = u.pix if self.major.unit == u.pix else u.arcsec
         return f"{self.major.to_value(unit):.4g} x {self.minor.to_value(unit):.4g} {unit}, PA {self.pa.value:.3g} deg"
 
@@ -107,4 +102,9 @@ class Beam:
 
 def _with_unit(text: str, default: u.UnitBase) -> u.Quantity:
     quantity = u.Quantity(text)
-    return quantity * default if quantity.unit == u.dimensionless_unscaled else quantity
+    if quantity.unit == u.dimensionless_unscaled:
+        return quantity * default
+    if not (quantity.unit == u.pix or quantity.unit.is_equivalent(default)):
+        msg = f"{text} is no angle"
+        raise ValueError(msg)
+    return quantity

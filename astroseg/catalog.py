@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import platform
 import warnings
@@ -22,7 +22,17 @@ from astroseg.header import pixel_scale, sky_kind
 from astroseg.image import checksum
 from astroseg.sky import sky_frame
 
-__all__ = ["COLUMNS", "FLAGS", "FORMATS", "Column", "columns_for", "complete", "flux_scale", "read_catalog", "write_catalog"]
+__all__ = [
+    "COLUMNS",
+    "FLAGS",
+    "FORMATS",
+    "Column",
+    "columns_for",
+    "complete",
+    "flux_scale",
+    "read_catalog",
+    "write_catalog",
+]
 
 #: Bits of the column ``flags``.
 FLAGS = {
@@ -62,6 +72,8 @@ class Column:
     sky: str = ""
 
 
+# fmt: off
+#: Every column of a catalogue, in order.
 COLUMNS = (
     Column("label", "", "meta.id;meta.main", "Number of the source in the label image and the region file", "i4"),
     Column("x_centroid", "pix", "pos.cartesian.x;instr.det", "Centroid, 0-based pixels along the first FITS axis"),
@@ -87,14 +99,16 @@ COLUMNS = (
     Column("deconvolved_major", "size", "phys.angSize.smajAxis", "Major axis with the beam taken off, 0 = unresolved"),
     Column("deconvolved_minor", "size", "phys.angSize.sminAxis", "Minor axis with the beam taken off, 0 = unresolved"),
     Column("deconvolved_pa", "deg", "pos.posAng", "Position angle of the deconvolved major axis, east of north"),
-    Column("n_pixels", "pix", "phys.angArea;instr.det", "Number of pixels of the label", "i4"),
+    Column("n_pixels", "", "phys.angArea;instr.det", "Number of pixels of the label", "i4"),
     Column("snr", "", "stat.snr", "Brightest pixel over local_rms"),
     Column("local_rms", "image", "stat.stdev;instr.background", "Noise of a pixel, mean over the label"),
     Column("probability", "", "stat.probability", "Probability that the source is real; NaN for finders that give none"),
     Column("island", "", "meta.id.parent", "Number of the finder's island that the source lies in", "i4"),
     Column("flags", "", "meta.code.qual", "Bit mask, see astroseg.catalog.FLAGS", "i4"),
 )
+# fmt: on
 
+#: Format of a catalogue -> ending of its file.
 FORMATS = {"ecsv": ".ecsv", "votable": ".vot", "fits": ".cat.fits", "csv": ".csv"}
 
 
@@ -145,16 +159,16 @@ def complete(values: Any, image: CCDData) -> QTable:
         unit = _unit_of(column, image)
         if column.name in given.colnames:
             data = given[column.name]
-            data = u.Quantity(data, unit).value if unit is not None and getattr(data, "unit", None) else np.asarray(data)
+            data = (
+                u.Quantity(data, unit).value if unit is not None and getattr(data, "unit", None) else np.asarray(data)
+            )
             data = data.astype(column.dtype)
         else:
             data = np.full(len(given), 0 if column.dtype.startswith("i") else np.nan, dtype=column.dtype)
-        table[column.name] = u.Quantity(data, unit) if unit is not None and column.dtype[0] == "f" else data
+        table[column.name] = data if unit is None else u.Quantity(data, unit)
         info = table[column.name].info
         info.description = column.description
         info.meta = {"ucd": column.ucd}
-        if unit is not None and column.dtype[0] != "f":
-            info.unit = unit
     for name in given.colnames:
         if name not in table.colnames:
             table[name] = given[name]
@@ -186,7 +200,7 @@ def stamp(catalog: QTable, finder: Any, image: CCDData) -> None:
         "beam": None if beam is None else str(beam),
         "background": None if background is None else background.method,
         "median_rms": None if background is None else background.typical_rms(),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
     for key, value in provenance.items():
         catalog.meta.setdefault(key, value)
@@ -217,7 +231,9 @@ def write_catalog(catalog: QTable, path: str | Path, form: str = "ecsv") -> None
         raise UsageError(msg)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        {"ecsv": _write_ecsv, "votable": _write_votable, "fits": _write_fits, "csv": _write_csv}[form](catalog, Path(path))
+        {"ecsv": _write_ecsv, "votable": _write_votable, "fits": _write_fits, "csv": _write_csv}[form](
+            catalog, Path(path)
+        )
 
 
 def _write_ecsv(catalog, path):
@@ -288,7 +304,7 @@ def _read_votable(path):
 
     first = parse(str(path)).get_first_table()
     table = first.to_table(use_names_over_ids=True)
-    meta = next((json.loads(info.value) for info in first.infos if info.name == "astroseg"), {})
+    meta: dict[str, Any] = next((json.loads(info.value) for info in first.infos if info.name == "astroseg"), {})
     return _restored(table, meta, {item.name: item.ucd for item in first.fields if item.ucd})
 
 
@@ -313,8 +329,6 @@ def _restored(table, meta, ucds):
         unit = column.unit
         result[name] = u.Quantity(values, unit) if unit is not None and column.dtype.kind == "f" else values
         result[name].info.description = column.description
-        if unit is not None and column.dtype.kind != "f":
-            result[name].info.unit = unit
         if ucds.get(name):
             result[name].info.meta = {"ucd": ucds[name]}
     result.meta = meta

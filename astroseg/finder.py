@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
+    from matplotlib.axes import Axes
+    from photutils.segmentation import SegmentationImage
     from regions import Regions
+
+    from astroseg.shapes import Kind
 
 __all__ = ["Detections", "PixelFinder", "SourceFinder"]
 
@@ -62,25 +66,25 @@ class Detections:
         backend = self.catalog.meta.get("backend", "?")
         return f"<Detections: {len(self)} by {backend} in {self.image.meta['name']}>"
 
-    def regions(self, kind: str = "ellipse") -> Regions:
+    def regions(self, kind: Kind = "ellipse") -> Regions:
         """Return one region per source: ``"ellipse"``, ``"polygon"`` or ``"box"``, on the sky where possible."""
         from astroseg.shapes import to_regions
 
         return to_regions(self, kind)
 
-    def to_photutils(self):
+    def to_photutils(self) -> SegmentationImage:
         """Return the labels as a `photutils.segmentation.SegmentationImage`."""
         from photutils.segmentation import SegmentationImage
 
         return SegmentationImage(np.asarray(self.labels))
 
-    def plot(self, ax=None, **options):
+    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw the image and the outlines of the detections; see `astroseg.plot.plot_detections`."""
         from astroseg.plot import plot_detections
 
         return plot_detections(self, ax, **options)
 
-    def write(self, folder: str | Path = ".", **options) -> list[Path]:
+    def write(self, folder: str | Path = ".", **options: Any) -> list[Path]:
         """Write catalogue, regions and labels into ``folder``; see `astroseg.output.write_detections`."""
         from astroseg.output import write_detections
 
@@ -143,7 +147,9 @@ class SourceFinder(Configurable):
             )
             raise PluginError(msg)
         if probability is not None:
-            probability = _checked_map(probability, image.shape, self.name, "probability").astype(np.float32, copy=False)
+            probability = _checked_map(probability, image.shape, self.name, "probability").astype(
+                np.float32, copy=False
+            )
         cat.stamp(catalog, self, image)
         if len(catalog) == 0:
             warnings.warn(f"{self.name} found nothing in {image.meta['name']}.", NoDetectionsWarning, stacklevel=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
 from typing import TYPE_CHECKING
@@ -19,29 +20,35 @@ if TYPE_CHECKING:
 
 __all__ = ["find_beam", "find_unit", "find_wcs", "parse_unit", "pixel_scale", "sky_kind"]
 
-# Spellings seen in archives that astropy does not read, in lower case. Flux densities per beam are
-# recognised by the pattern below.
+# Spellings seen in archives that astropy does not read, in lower case. What is counted may be given
+# per second, flux densities per beam or pixel: the two patterns below.
 _UNITS = {
-    "dn": u.DN,
-    "dn/s": u.DN / u.s,
-    "dn/pixel": u.DN,
-    "counts": u.ct,
-    "counts/s": u.ct / u.s,
-    "electrons": u.electron,
-    "electrons/s": u.electron / u.s,
-    "electron/s": u.electron / u.s,
     "gauss": u.G,
     "kelvin": u.K,
     "mx/cm^2": u.G,
-    "arbitrary intensity units": u.dimensionless_unscaled,
-    "arbitrary units": u.dimensionless_unscaled,
-    "arbitrary": u.dimensionless_unscaled,
-    "arb": u.dimensionless_unscaled,
-    "unknown": u.dimensionless_unscaled,
-    "none": u.dimensionless_unscaled,
-    "undefined": u.dimensionless_unscaled,
+    "km/s": u.km / u.s,
+    "m/s": u.m / u.s,
 }
-_PER_BEAM = re.compile(r"(?P<prefix>[munk\u00b5\u03bc]?)jy\s*(?:/|\.?per\s)?\s*(?P<per>beam|bm|pixel|pix)(?:\^?-1|/)?", re.IGNORECASE)
+_NONE = ("arbitrary intensity units", "arbitrary units", "arbitrary", "arb", "unknown", "none", "undefined")
+_UNITS |= dict.fromkeys(_NONE, u.dimensionless_unscaled)
+_COUNTED = {
+    "dn": u.DN,
+    "adu": u.adu,
+    "count": u.ct,
+    "counts": u.ct,
+    "cts": u.ct,
+    "electron": u.electron,
+    "electrons": u.electron,
+    "e-": u.electron,
+    "photon": u.ph,
+    "photons": u.ph,
+}
+_RATE = re.compile(r"(?P<what>[a-z]+-?)\s*(?P<pixel>/\s*pix(?:el)?)?\s*(?P<rate>/\s*s(?:ec)?|s\^?-1)?")
+_FLUX = re.compile(
+    r"(?P<prefix>[munk\u00b5\u03bc]?)(?P<jansky>jy)\s*(?:(?:/|\.|per\s)?\s*(?P<per>beam|bm|pixel|pix)(?:\^?-1|/)?)?"
+    r"(?:(?:\s|\.|\*)+(?P<times>.+))?",
+    re.IGNORECASE,
+)
 
 
 def parse_unit(text: str) -> u.UnitBase:
@@ -55,17 +62,32 @@ def parse_unit(text: str) -> u.UnitBase:
     text = text.strip()
     if text.lower() in _UNITS:
         return _UNITS[text.lower()]
-    match = _PER_BEAM.fullmatch(text)
-    if match and match["prefix"] == "M" and text.isupper():
-        msg = "ambiguous: mJy or MJy"
-        raise ValueError(msg)
-    if match:
-        prefix = match["prefix"].replace("\u00b5", "u").replace("\u03bc", "u")
-        prefix = prefix if prefix == "M" else prefix.lower()
-        return u.Unit(f"{prefix}Jy") / (u.beam if match["per"].lower() in ("beam", "bm") else u.pix)
+    rate = _RATE.fullmatch(text.lower())
+    if rate and rate["what"] in _COUNTED:
+        counted = _COUNTED[rate["what"]]
+        return counted / u.s if rate["rate"] else counted
+    flux = _FLUX.fullmatch(text)
+    if flux:
+        density = _flux_density(flux)
+        return density * parse_unit(flux["times"]) if flux["times"] else density
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", u.UnitsWarning)
-        return u.Unit(text)
+        unit = u.Unit(text)
+    if not isinstance(unit, u.UnitBase):
+        msg = "logarithmic"
+        raise ValueError(msg)  # noqa: TRY004 - the text has a wrong value, not a wrong type
+    return unit
+
+
+def _flux_density(match: re.Match) -> u.UnitBase:
+    prefix = match["prefix"].replace("\u00b5", "u").replace("\u03bc", "u")
+    if prefix == "M" and match["jansky"] == "JY":
+        msg = "ambiguous: mJy or MJy"
+        raise ValueError(msg)
+    jansky = u.Unit(f"{prefix if prefix == 'M' else prefix.lower()}Jy")
+    if not match["per"]:
+        return jansky
+    return jansky / (u.beam if match["per"].lower() in ("beam", "bm") else u.pix)
 
 
 def find_unit(header: fits.Header, name: str) -> u.UnitBase | None:
@@ -150,7 +172,9 @@ def pixel_scale(wcs: WCS | None) -> u.Quantity | None:
     """Side of a square pixel of the same area at the reference point (an angle), or `None`."""
     if wcs is None:
         return None
-    area = abs(float(np.linalg.det(wcs.celestial.pixel_scale_matrix if wcs.has_celestial else wcs.pixel_scale_matrix)))
+    # Taking the celestial axes copies the WCS, which costs more than all the rest.
+    plane = wcs.celestial if wcs.has_celestial and wcs.naxis > 2 else wcs
+    area = abs(float(np.linalg.det(plane.pixel_scale_matrix)))
     unit = u.Unit(wcs.wcs.cunit[wcs.wcs.lng if wcs.has_celestial else 0])
     if not unit.is_equivalent(u.arcsec) or not area > 0:
         return None
@@ -176,12 +200,12 @@ def find_beam(header: fits.Header, hdul: fits.HDUList | None, plane: int, name: 
 
 
 def _beam_from_keys(header):
-    try:
-        major = float(header["BMAJ"])
-        minor = float(header.get("BMIN", major))
-        return major * u.deg, minor * u.deg, float(header.get("BPA", 0.0)) * u.deg
-    except (KeyError, TypeError, ValueError):
-        return None
+    for major, minor, pa in (("BMAJ", "BMIN", "BPA"), ("CLEANBMJ", "CLEANBMN", "CLEANBPA")):
+        # A keyword without a value is not a number; a missing minor axis means a round beam.
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            widths = float(header[major]), float(header.get(minor, header[major]))
+            return *(width * u.deg for width in widths), float(header.get(pa, 0.0)) * u.deg
+    return None
 
 
 def _beam_from_table(hdul, plane):
@@ -191,13 +215,13 @@ def _beam_from_table(hdul, plane):
         if not {"BMAJ", "BMIN", "BPA"} <= set(columns) or len(hdu.data) == 0:
             continue
         row = hdu.data[min(plane, len(hdu.data) - 1)]
-        widths = [float(row[name]) * u.Unit(columns[name].unit or default) for name, default in
-                  (("BMAJ", "arcsec"), ("BMIN", "arcsec"), ("BPA", "deg"))]
-        return tuple(widths)
+        defaults = {"BMAJ": "arcsec", "BMIN": "arcsec", "BPA": "deg"}
+        return tuple(float(row[key]) * u.Unit(columns[key].unit or unit) for key, unit in defaults.items())
     return None
 
 
-_HISTORY = re.compile(r"BMAJ\s*=\s*([-+.\dEeDd]+)\s+BMIN\s*=\s*([-+.\dEeDd]+)\s+BPA\s*=\s*([-+.\dEeDd]+)")
+_NUMBER = r"\s*=\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[ED][-+]?\d+)?)"
+_HISTORY = re.compile(rf"BMAJ{_NUMBER}\s+BMIN{_NUMBER}\s+BPA{_NUMBER}", re.IGNORECASE)
 
 
 def _beam_from_history(header):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,15 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData
-from scipy.ndimage import maximum_filter1d
+from astropy.utils.exceptions import AstropyWarning
+from astropy.wcs import WCS
 
 from astroseg.beam import Beam
-from astroseg.errors import AstrosegWarning, ImageError, UsageError
-from astroseg.header import find_beam, find_unit, find_wcs, parse_unit
+from astroseg.blank import blank_pixels, either
+from astroseg.errors import AstrosegError, AstrosegWarning, ImageError, UsageError
+from astroseg.header import find_beam, find_unit, find_wcs, parse_unit, pixel_scale, sky_kind
 
 __all__ = ["checksum", "read_image", "read_map"]
-
-# Zeros are blank where they fill a square of this side: the border of a mosaic does, the empty
-# pixels of a photon-counting image do not.
-ZERO_BOX = 16
 
 
 def read_image(
@@ -87,18 +86,19 @@ def read_image(
     elif isinstance(source, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU):
         image = _from_hdu(source, None, plane, unit, source.name.lower() or "HDU", None)
     elif hasattr(source, "data") and hasattr(source, "wcs"):
-        image = _from_nddata(source)
+        image = _from_nddata(source, plane)
     else:
-        image = _from_array(np.asarray(source), "array")
+        image = _from_array(source, plane)
     if unit is not None:
         image.unit = _unit_option(unit)
     if beam is not None:
         image.meta["beam"] = Beam.parse(beam) if isinstance(beam, str) else beam
     if mask is not None:
         given = read_map(mask, image.shape, "mask")
-        image.mask = _or(image.mask, ~(given == 0))
+        image.mask = either(image.mask, ~(given == 0))
     if image is not source:
-        _blank(image, keep_zeros)
+        image.mask = blank_pixels(image.data, image.mask, image.meta["name"], keep_zeros=keep_zeros)
+        _check_beam(image)
     return image
 
 
@@ -107,7 +107,7 @@ def read_map(source: Any, shape: tuple[int, int], what: str) -> np.ndarray:
     if isinstance(source, str | os.PathLike):
         data = np.asarray(_from_file(Path(source), None, None, "").data)
     else:
-        data = np.asarray(getattr(source, "data", source)).squeeze()
+        data = np.asarray(source if isinstance(source, np.ndarray) else getattr(source, "data", source)).squeeze()
     if data.shape != tuple(shape):
         msg = f"The {what} has {_size(data.shape)} pixels, the image {_size(shape)}; they must be on the same grid."
         raise ImageError(msg)
@@ -118,7 +118,7 @@ def checksum(image: CCDData) -> str:
     """Return the SHA-256 of the image's file, or of its pixels where it has none."""
     digest = hashlib.sha256()
     if image.meta.get("path"):
-        with open(image.meta["path"], "rb") as stream:
+        with Path(image.meta["path"]).open("rb") as stream:
             while block := stream.read(1 << 22):
                 digest.update(block)
     else:
@@ -134,30 +134,33 @@ def _from_file(path: Path, hdu, plane, unit) -> CCDData:
         msg = f"{path} is a folder; give the FITS files in it."
         raise ImageError(msg)
     try:
-        with warnings.catch_warnings(), fits.open(path) as hdul:
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("always", AstrosegWarning)
-            chosen = _choose_hdu(hdul, hdu, path.name)
-            return _from_hdu(chosen, hdul, plane, unit, path.name, path)
-    except ImageError:
+        with warnings.catch_warnings():
+            # Astropy remarks on every non-standard card.
+            warnings.simplefilter("ignore", AstropyWarning)
+            warnings.simplefilter("ignore", RuntimeWarning)
+            with fits.open(path) as hdul:
+                return _from_hdu(_choose_hdu(hdul, hdu, path.name), hdul, plane, unit, path.name, path)
+    except (AstrosegError, AstrosegWarning):
         raise
     except PermissionError as error:
         msg = f"No permission to read {path}."
         raise ImageError(msg) from error
-    except OSError as error:
-        text = str(error)
-        reason = {
-            "Empty or corrupt": "it is empty or truncated",
-            "No SIMPLE card": "it is not a FITS file",
-            "not a FITS": "it is not a FITS file",
-        }
-        why = next((say for key, say in reason.items() if key in text), text.splitlines()[0] if text else "unknown")
-        msg = f"Cannot read {path}: {why}."
-        raise ImageError(msg) from error
     except Exception as error:
-        lines = str(error).splitlines() or [""]
-        msg = f"Cannot read {path}: it is damaged or truncated ({type(error).__name__}: {lines[0][:120]})."
+        msg = f"Cannot read {path}: {_trouble(error)}."
         raise ImageError(msg) from error
+
+
+def _trouble(error: Exception) -> str:
+    """What is wrong with a file, from what astropy says about it."""
+    text = (str(error).splitlines() or [""])[0].rstrip(". ")
+    reasons = {
+        "Empty or corrupt": "it is empty or truncated",
+        "No SIMPLE card": "it is not a FITS file",
+        "not a FITS": "it is not a FITS file",
+        "Zip files": "it is a zip archive of several files; unpack it first",
+    }
+    damaged = f"it is damaged or truncated ({type(error).__name__}: {text[:120]})"
+    return next((reason for key, reason in reasons.items() if key in text), damaged)
 
 
 def _choose_hdu(hdul, hdu, name):
@@ -178,7 +181,7 @@ def _choose_hdu(hdul, hdu, name):
         warnings.warn(
             f"{name} holds {len(planar)} images; reading HDU {planar[0][0]}. Choose another with --hdu.",
             AstrosegWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return planar[0][1]
 
@@ -188,165 +191,165 @@ def _from_hdu(hdu, hdul, plane, unit, name, path) -> CCDData:
         msg = f"HDU {hdu.name} of {name} is a table, not an image."
         raise ImageError(msg)
     header = hdu.header
-    shape = hdu.shape
+    wcs = find_wcs(header, name, hdul)
+    kinds = [str(header.get(f"CTYPE{axis + 1}", "")).strip() for axis in range(len(hdu.shape))]
+    cut = _cut(hdu.shape, kinds, wcs, plane, name)
+    data = cut.of(hdu.data)
+    beam = find_beam(header, hdul, cut.channel, name)
+    # A unit that the user gives is set later, and may replace one that cannot be read.
+    found = _unit_in(header, cut.wcs, beam, name) if unit is None else None
+    return _make(data, found, cut.wcs, beam, header, name, path)
+
+
+def _unit_in(header, wcs, beam, name) -> u.UnitBase | None:
+    found = find_unit(header, name)
+    if found is None and beam is not None and sky_kind(wcs) == "equatorial":
+        warnings.warn(
+            f"{name} has no unit; as it has a beam, Jy/beam is assumed. Overrule it with --unit.",
+            AstrosegWarning,
+            stacklevel=5,
+        )
+        return u.Jy / u.beam
+    return found
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """How a 2-D image is taken out of an array of more axes."""
+
+    index: tuple[int | slice, ...]
+    swapped: bool  # latitude comes before longitude
+    wcs: WCS | None  # of the image
+    channel: int  # number of its beam, where there is one for each
+
+    def of(self, data: np.ndarray) -> np.ndarray:
+        image = data[self.index]
+        return image.T if self.swapped else image
+
+
+def _cut(shape, kinds, wcs, plane, name) -> _Cut:
+    """Find the image in an array of ``shape``, whose axes are called ``kinds`` (in the order of FITS)."""
     if len(shape) < 2:
         msg = f"{name} has {len(shape)} axes; an image needs at least two."
         raise ImageError(msg)
-    wcs = find_wcs(header, name, hdul)
-    index, number, swap = _plane_index(shape, header, wcs, plane, name)
-    data = hdu.data[index]
-    data = data.T if swap else data
-    _check_array(data, name)
-    beam = find_beam(header, hdul, number, name)
-    if unit is None:
-        found = find_unit(header, name)
-        if found is None and beam is not None and wcs is not None and wcs.has_celestial and _is_radio(header):
-            warnings.warn(
-                f"{name} has no unit; as it has a beam, Jy/beam is assumed. Overrule it with --unit.",
-                AstrosegWarning,
-                stacklevel=4,
-            )
-            found = u.Jy / u.beam
-    else:
-        found = None
-    if wcs is not None and wcs.has_celestial:
-        wcs = wcs.celestial
-    elif wcs is not None:
-        wcs = wcs.sub(2)
-    return _make(data, found, wcs, beam, header, name, path)
-
-
-def _is_radio(header) -> bool:
-    """A beam in the header of a solar image is not one of an interferometer's."""
-    return not str(header.get("CTYPE1", "")).upper().startswith(("HP", "HG", "CR"))
-
-
-def _plane_index(shape, header, wcs, plane, name):
-    """Return the index of the 2-D image, the plane's number for beam tables, and whether to transpose."""
-    n_axes = len(shape)
-    celestial = (0, 1)
-    if wcs is not None and wcs.has_celestial and max(wcs.wcs.lng, wcs.wcs.lat) < n_axes:
-        celestial = (wcs.wcs.lng, wcs.wcs.lat)
-    index: list[Any] = [slice(None) if axis in celestial else 0 for axis in range(n_axes)]
-    deep = [axis for axis in range(n_axes) if axis not in celestial and shape[n_axes - 1 - axis] > 1]
-    wanted = [] if plane is None else str(plane).split(",")
-    axes = ", ".join(
-        f"{str(header.get(f'CTYPE{axis + 1}', '')).strip() or 'no name'} (axis {axis + 1}, 0 to "
-        f"{shape[n_axes - 1 - axis] - 1})"
-        for axis in deep
-    )
-    if len(wanted) != len(deep):
-        if not deep:
-            msg = f"{name} has a single plane; leave --plane out."
-        else:
-            example = ",".join("0" for _ in deep)
-            msg = f"{name} has several planes along {axes}. Choose one with --plane, for example --plane {example}."
+    if 0 in shape:
+        msg = f"{name} has no pixels: its size is {_size(shape)}."
         raise ImageError(msg)
-    for axis, text in zip(deep, wanted, strict=True):
-        length = shape[n_axes - 1 - axis]
-        if not text.strip().isdigit() or int(text) >= length:
+    lengths = shape[::-1]
+    first, second, wcs = _image_axes(lengths, wcs)
+    deep = [axis for axis, length in enumerate(lengths) if length > 1 and axis not in (first, second)]
+    chosen = _plane_numbers(plane, {axis: (kinds[axis] or "no name", lengths[axis]) for axis in deep}, name)
+    axes = reversed(range(len(shape)))
+    index = tuple(slice(None) if axis in (first, second) else chosen.get(axis, 0) for axis in axes)
+    channel = next((number for axis, number in chosen.items() if kinds[axis] != "STOKES"), 0)
+    return _Cut(index, first > second, wcs, channel)
+
+
+def _image_axes(lengths, wcs) -> tuple[int, int, WCS | None]:
+    """The axes (as in FITS, from 0) that are the x and y of the image, and its world coordinates."""
+    if wcs is not None and wcs.has_celestial:
+        sky = (wcs.wcs.lng, wcs.wcs.lat)
+        return (*sky, wcs.celestial) if max(sky) < len(lengths) else (0, 1, None)
+    long = [axis for axis, length in enumerate(lengths) if length > 1]
+    first, second = long if len(long) == 2 else (0, 1)
+    return first, second, None if wcs is None or wcs.naxis <= second else wcs.sub([first + 1, second + 1])
+
+
+def _plane_numbers(plane, deep, name) -> dict[int, int]:
+    """Read ``--plane``: a number for each axis of ``deep``, which holds their names and lengths."""
+    wanted = [] if plane is None else [text.strip() for text in str(plane).split(",")]
+    axes = ", ".join(f"{kind} (axis {axis + 1}, 0 to {length - 1})" for axis, (kind, length) in deep.items())
+    if wanted and not deep:
+        msg = f"{name} has a single plane; leave --plane out."
+        raise ImageError(msg)
+    if len(wanted) != len(deep):
+        example = ",".join("0" for _ in deep)
+        msg = f"{name} has several planes along {axes}. Choose one with --plane, for example --plane {example}."
+        raise ImageError(msg)
+    for text, (_, length) in zip(wanted, deep.values(), strict=True):
+        if not text.isdecimal() or int(text) >= length:
             msg = f"{name} has no plane '{text}'. Choose along {axes}."
             raise ImageError(msg)
-        index[axis] = int(text)
-    return tuple(reversed(index)), int(wanted[0]) if wanted else 0, celestial[0] > celestial[1]
+    return dict(zip(deep, map(int, wanted), strict=True))
 
 
-def _from_nddata(source) -> CCDData:
+def _from_nddata(source, plane) -> CCDData:
+    meta = dict(getattr(source, "meta", None) or {})
+    name = str(meta.get("name") or "image")
     data = np.asarray(source.data)
-    name = str(getattr(source, "meta", {}).get("name", "") or "image")
-    _check_array(data, name)
-    meta = dict(getattr(source, "meta", {}) or {})
-    mask = getattr(source, "mask", None)
-    found = getattr(source, "unit", None)
-    image = _make(data, found, source.wcs, meta.get("beam"), None, name, None)
+    wcs = _fits_wcs(source.wcs, name)
+    kinds = [*(wcs.wcs.ctype if wcs is not None else ()), *data.ndim * [""]]
+    cut = _cut(data.shape, kinds, wcs, plane, name)
     header = fits.Header()
     for key, value in meta.items():
         if isinstance(value, str | int | float) and len(key) <= 8 and "\n" not in str(value):
             header[key] = value
-    image.meta["header"] = header
-    if image.meta["beam"] is None:
-        image.meta["beam"] = find_beam(header, None, 0, name)
-    image.mask = None if mask is None else np.array(mask, dtype=bool)
+    beam = meta.get("beam") if isinstance(meta.get("beam"), Beam) else find_beam(header, None, 0, name)
+    unit = getattr(source, "unit", None)
+    image = _make(cut.of(data), find_unit(header, name) if unit is None else unit, cut.wcs, beam, header, name, None)
+    mask = getattr(source, "mask", None)
+    image.mask = None if mask is None else cut.of(np.broadcast_to(mask, data.shape)).astype(bool)
     psf = getattr(source, "psf", None)
     if psf is not None:
         image.psf = np.asarray(psf)
     return image
 
 
-def _from_array(data: np.ndarray, name: str) -> CCDData:
-    data = data.reshape(data.shape[-2:]) if data.ndim > 2 and data.size == np.prod(data.shape[-2:]) else data
-    _check_array(data, name)
-    return _make(data, None, None, None, fits.Header(), name, None)
+def _fits_wcs(wcs, name) -> WCS | None:
+    wcs = getattr(wcs, "low_level_wcs", wcs)
+    if wcs is None or isinstance(wcs, WCS):
+        return wcs
+    warnings.warn(
+        f"The world coordinates of {name} are a {type(wcs).__name__}, not a FITS WCS; positions are in pixels.",
+        AstrosegWarning,
+        stacklevel=4,
+    )
+    return None
 
 
-def _check_array(data, name):
-    if data is None or data.ndim != 2:
-        msg = f"{name} has {0 if data is None else data.ndim} axes; an image has two."
-        raise ImageError(msg)
-    if data.dtype.kind not in "iuf":
-        msg = f"{name} holds {data.dtype} values; an image needs real numbers."
-        raise ImageError(msg)
-    if data.size == 0:
-        msg = f"{name} has no pixels."
-        raise ImageError(msg)
+def _from_array(source, plane) -> CCDData:
+    """An array, masked array, `~astropy.units.Quantity` or nested list."""
+    data = np.asarray(source)
+    cut = _cut(data.shape, data.ndim * [""], None, plane, "array")
+    image = _make(cut.of(data), getattr(source, "unit", None), None, None, fits.Header(), "array", None)
+    if np.ma.isMaskedArray(source):
+        image.mask = cut.of(np.ma.getmaskarray(source)).copy()
+    return image
 
 
 def _make(data, unit, wcs, beam, header, name, path) -> CCDData:
+    if data.dtype.kind not in "iuf":
+        msg = f"{name} holds {data.dtype} values; an image needs real numbers."
+        raise ImageError(msg)
     meta = {"beam": beam, "header": header, "name": name, "path": None if path is None else str(path.resolve())}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return CCDData(data, unit=unit or u.dimensionless_unscaled, wcs=wcs, meta=meta)
+    return CCDData(data, unit=unit or u.dimensionless_unscaled, wcs=wcs, meta=meta)
 
 
 def _unit_option(unit):
     if isinstance(unit, u.UnitBase):
         return unit
     try:
-        return parse_unit(unit)
+        return parse_unit(str(unit))
     except (ValueError, TypeError) as error:
         msg = f"Cannot read the unit '{unit}'. Examples: Jy/beam, mJy/beam, MJy/sr, DN, ct/s."
         raise UsageError(msg) from error
 
 
-def _blank(image: CCDData, keep_zeros: bool) -> None:
-    """Mask the pixels that are not finite and, unless told not to, the large areas of zeros."""
-    blank = image.mask
-    if image.data.dtype.kind == "f":
-        finite = np.isfinite(image.data)
-        blank = blank if finite.all() else _or(blank, ~finite)
-        zeros = None if keep_zeros else _zero_areas(image.data)
-        if zeros is not None:
-            warnings.warn(
-                f"{zeros.mean():.1%} of {image.meta['name']} lies in large areas of exact zeros, taken as blank. "
-                "Tell otherwise with --keep-zeros.",
-                AstrosegWarning,
-                stacklevel=3,
-            )
-            blank = _or(blank, zeros)
-    image.mask = blank
-
-
-def _zero_areas(data) -> np.ndarray | None:
-    """Pixels in a square of `ZERO_BOX` zeros (cut at the edges of the image), or `None`."""
-    zero = data == 0
-    if np.count_nonzero(zero) < min(ZERO_BOX, data.shape[0]) * min(ZERO_BOX, data.shape[1]):
-        return None
-    # A pixel belongs to such a square when it survives an opening; both filters are separable,
-    # and the second one's origin mirrors the first one's because the side is even.
-    other = ~zero
-    for axis in (0, 1):
-        size = min(ZERO_BOX, data.shape[axis])
-        other = maximum_filter1d(other.view(np.uint8), size, axis=axis, mode="constant", cval=1).view(bool)
-    area = ~other
-    for axis in (0, 1):
-        size = min(ZERO_BOX, data.shape[axis])
-        origin = -1 if size % 2 == 0 else 0
-        area = maximum_filter1d(area.view(np.uint8), size, axis=axis, mode="constant", origin=origin).view(bool)
-    return area if area.any() else None
-
-
-def _or(mask, other):
-    return other if mask is None else mask | other
+def _check_beam(image: CCDData) -> None:
+    """Say so where the beam cannot be that of this image: its fluxes are then wrong by any factor."""
+    beam, scale = image.meta["beam"], pixel_scale(image.wcs)
+    widths = beam.fwhm_pixels(scale) if beam is not None else None
+    trouble = ""
+    if widths is not None and widths[1] < 1:
+        trouble = "narrower than a pixel"
+    elif widths is not None and widths[0] > max(image.shape):
+        trouble = "wider than the image"
+    if trouble:
+        warnings.warn(
+            f"The beam of {image.meta['name']} ({beam}) is {trouble}; check it, or give another with --beam.",
+            AstrosegWarning,
+            stacklevel=3,
+        )
 
 
 def _size(shape) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 __all__ = ["isophote_shares"]
 
 MOST_NOISE = 0.6  # the series for q is useless below k = 1.5
-STEPS = 40  # bisections of u, to 1e-11
+STEPS = 24  # bisections of u, to 2e-6
 
 
 def isophote_shares(

@@ -29,9 +29,7 @@ def components(mask: np.ndarray, connectivity: int = 8) -> np.ndarray:
     return labels
 
 
-def hysteresis(
-    score: np.ndarray, flood: float, seed: float, min_pixels: int = 1, connectivity: int = 8
-) -> np.ndarray:
+def hysteresis(score: np.ndarray, flood: float, seed: float, min_pixels: int = 1, connectivity: int = 8) -> np.ndarray:
     """Label the islands of pixels at or above ``flood`` that hold a pixel at or above ``seed``.
 
     Parameters

@@ -47,8 +47,7 @@ class Option:
     def kind(self) -> str:
         """The type in words, with its limits: ``float > 0``, ``mesh|constant|none``."""
         inner, limits = _unwrap(self.annotation)
-        words = " ".join(text for text in (_words(inner), *map(_limit_words, limits)) if text)
-        return words
+        return " ".join(text for text in (_words(inner), *map(_limit_words, limits)) if text)
 
     def parse(self, text: str) -> Any:
         """Turn the text of ``key=value`` into a value of the declared type."""
@@ -140,8 +139,10 @@ def _words(annotation) -> str:
         return "|".join(map(str, typing.get_args(annotation)))
     if annotation is Any:
         return "value"
-    names = ["none" if kind is types.NoneType else getattr(kind, "__name__", str(kind))
-             for kind in reversed(_alternatives(annotation))]
+    names = [
+        "none" if kind is types.NoneType else getattr(kind, "__name__", str(kind))
+        for kind in reversed(_alternatives(annotation))
+    ]
     return " or ".join(names)
 
 
@@ -181,7 +182,16 @@ def _parse_as(kind, text: str) -> Any:
     if kind is types.NoneType:
         return {"none": None}[text.strip().lower()]
     if kind is bool:
-        truth = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
+        truth = {
+            "true": True,
+            "yes": True,
+            "1": True,
+            "on": True,
+            "false": False,
+            "no": False,
+            "0": False,
+            "off": False,
+        }
         return truth[text.strip().lower()]
     if kind in (int, float):
         return kind(text)
@@ -198,7 +208,7 @@ def _parameter_texts(cls) -> dict[str, tuple[str, str]]:
     texts: dict[str, tuple[str, list[str]]] = {}
     lines = inspect.cleandoc(cls.__doc__ or "").splitlines()
     inside, name = False, ""
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+    for line, following in zip(lines, [*lines, ""][1:], strict=True):
         if following and set(following.strip()) == {"-"}:
             inside, name = line.strip() == "Parameters", ""
         elif inside and set(line.strip()) == {"-"}:

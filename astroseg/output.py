@@ -138,7 +138,7 @@ def write_all(jobs: dict[Path, Callable[[Path], None]]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(parts[path])
         for path, part in parts.items():
-            os.replace(part, path)
+            part.replace(path)
     except OSError as error:
         reason = (error.strerror or str(error)).rstrip(".")
         msg = f"Cannot write {path}: {reason}. Nothing was written."

@@ -38,6 +38,7 @@ COLOR_MAP = "inferno"  # perceptually uniform, dark to bright
 DETECTION = "#3be8ff"  # seen against all of it, with any kind of colour vision
 BLANK = "0.82"
 MAX_SIDE = 1600  # pixels of the image as drawn; a larger one is averaged over blocks first
+PICTURE_INCHES = 7.0  # longer side of the image in a new figure
 MAX_NUMBERED = 30  # sources; more numbers would hide the picture
 
 _AXIS_NAMES = {
@@ -101,7 +102,8 @@ def plot_detections(
         interpolation="nearest",
         aspect="equal" if _aspect(image) < 8 else "auto",
     )
-    _outline(ax, detections, color, len(detections) <= MAX_NUMBERED if labels is None else labels)
+    numbered = len(detections) <= MAX_NUMBERED if labels is None else labels
+    _outline(ax, detections, color=color, numbered=numbered)
     _draw_beam(ax, image)
     ax.set_xlim(-0.5, image.shape[1] - 0.5)
     ax.set_ylim(-0.5, image.shape[0] - 0.5)
@@ -125,7 +127,10 @@ def save_preview(detections: Detections, path: str | Path) -> None:
     with warnings.catch_warnings():
         # Pixels beyond the edge of the sky have no coordinates: no news in a picture.
         warnings.simplefilter("ignore")
-        plot_detections(detections).figure.savefig(path, format="png", dpi=150, bbox_inches="tight")
+        figure = plot_detections(detections).figure
+        # One dot per pixel of the picture, within reason.
+        dpi = np.clip(max(detections.image.shape) / PICTURE_INCHES, 150, MAX_SIDE / PICTURE_INCHES)
+        figure.savefig(path, format="png", dpi=dpi, bbox_inches="tight")
 
 
 def _aspect(image: CCDData) -> float:
@@ -135,8 +140,7 @@ def _aspect(image: CCDData) -> float:
 def _new_axes(image: CCDData) -> Axes:
     """Axes in a new figure that is as wide or high as the image asks for, within reason."""
     ny, nx = image.shape
-    largest = 7.0  # inches
-    width, height = (largest * np.clip(side / max(nx, ny), 0.4, 1) for side in (nx, ny))
+    width, height = (PICTURE_INCHES * np.clip(side / max(nx, ny), 0.4, 1) for side in (nx, ny))
     figure = Figure(figsize=(width + 2, height + 1.2), layout="constrained")
     has_sky = sky_kind(image.wcs) != "pixel"
     # A copy, because the WCS is not thread-safe and drawing sets it up.
@@ -188,11 +192,11 @@ def _norm(picture: np.ndarray, vmin: float | None, vmax: float | None) -> FuncNo
     return FuncNorm((forward, inverse), vmin=low, vmax=high)
 
 
-def _outline(ax: Axes, detections: Detections, color: str, numbered: bool) -> None:
+def _outline(ax: Axes, detections: Detections, *, color: str, numbered: bool) -> None:
     outlines = trace_labels(detections.labels)
-    fine = len(outlines) > 300 or max(detections.labels.shape) > MAX_SIDE
+    thickness = np.clip(20 / np.sqrt(max(len(outlines), 1)), 0.3, 1.1)  # many outlines must not fill the picture
     lines = [np.concatenate([outline.vertices, outline.vertices[:1]]) for outline in outlines]
-    ax.add_collection(LineCollection(lines, colors=color, linewidths=0.6 if fine else 1.1), autolim=False)
+    ax.add_collection(LineCollection(lines, colors=color, linewidths=thickness), autolim=False)
     if not numbered:
         return
     stroke = [withStroke(linewidth=1.8, foreground="black")]
@@ -203,9 +207,16 @@ def _outline(ax: Axes, detections: Detections, color: str, numbered: bool) -> No
         above = y.max() < 0.95 * detections.labels.shape[0]
         edge = y.max() if above else y.min()
         ax.annotate(
-            str(outline.label), (x[y == edge].mean(), edge), xytext=(0, 1 if above else -1),
-            textcoords="offset points", ha="center", va="bottom" if above else "top",
-            color=color, fontsize="small", path_effects=stroke, clip_on=True,
+            str(outline.label),
+            (x[y == edge].mean(), edge),
+            xytext=(0, 1 if above else -1),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if above else "top",
+            color=color,
+            fontsize="small",
+            path_effects=stroke,
+            clip_on=True,
         )
 
 
@@ -221,6 +232,8 @@ def _draw_beam(ax: Axes, image: CCDData) -> None:
     major, minor = (np.array([width * unit]) for width in widths)
     width, height, angle = pixel_ellipses(image.wcs, *centre, major, minor, np.array([beam.pa.value]))
     side = max(1.3 * width[0], 0.03 * max(nx, ny))
+    if side > 0.4 * min(nx, ny):  # it would hide the picture
+        return
     corner = 0.015 * max(nx, ny) - 0.5
     middle = corner + side / 2
     ax.add_patch(Rectangle((corner, corner), side, side, facecolor="white", edgecolor="black", linewidth=0.6, zorder=4))
@@ -237,7 +250,7 @@ def _name_axes(ax: Axes, image: CCDData) -> None:
     # By coordinate, not by side: in a rotated field right ascension may run along the left.
     for axis, ctype in zip(ax.coords, image.wcs.wcs.ctype, strict=True):
         axis.set_axislabel(_AXIS_NAMES.get(ctype.split("-")[0], ctype))
-        axis.display_minor_ticks(True)
+        axis.display_minor_ticks(display_minor_ticks=True)
         if kind == "helioprojective":
             axis.set_format_unit(u.arcsec, decimal=True, show_decimal_unit=False)
 
@@ -251,6 +264,7 @@ def _add_colorbar(ax: Axes, shown: AxesImage, unit: u.UnitBase) -> None:
     values = _round_steps(np.asarray(norm.inverse(np.linspace(0, 1, 7))) * factor)
     values = values[(values >= norm.vmin * factor) & (values <= norm.vmax * factor)]
     bar.set_ticks(values / factor, labels=[f"{value:.6g}".replace("-", "\u2212") for value in values])
+    bar.minorticks_off()
     bar.set_label("Pixel value" if readable == u.dimensionless_unscaled else readable.to_string("latex_inline"))
 
 

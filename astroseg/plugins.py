@@ -71,7 +71,9 @@ def _registry() -> _Registry:
     manager = pluggy.PluginManager("astroseg")
     manager.add_hookspecs(hookspecs)
     registry = _Registry(manager)
-    points = sorted(metadata.entry_points(group="astroseg"), key=lambda point: (_package(point)[0] != "astroseg", point.name))
+    points = sorted(
+        metadata.entry_points(group="astroseg"), key=lambda point: (_package(point)[0] != "astroseg", point.name)
+    )
     for point in points:
         package, version = _package(point)
         try:
@@ -108,12 +110,19 @@ def _collect(registry, plugin, kind, package, version) -> None:
 def _missing(target: str, package: str) -> tuple[str, str]:
     """Tell why a target cannot be loaded, without importing it: ``astroseg backends`` stays quick."""
     module, _, name = target.partition(":")
-    if not name or importlib.util.find_spec(module) is None:
+    if not name or not _findable(module):
         return f"there is no {target}", f"reinstall {package}"
     missing = [name for name in _required(package) if not _installed(name)]
     if missing:
         return f"needs {', '.join(missing)}", f"pip install {' '.join(missing)}"
     return "", ""
+
+
+def _findable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # its package is not there, or cannot be imported
+        return False
 
 
 @cache
@@ -166,8 +175,15 @@ def add_commands(cli: click.Group) -> None:
             except Exception as error:  # noqa: BLE001
                 manager.unregister(plugin)
                 _registry().entries.append(
-                    Registration("commands", "plugin", str(plugin), "", manager.get_name(plugin) or "?", "?",
-                                 f"{type(error).__name__}: {_first_line(error)}")
+                    Registration(
+                        "commands",
+                        "plugin",
+                        str(plugin),
+                        "",
+                        manager.get_name(plugin) or "?",
+                        "?",
+                        f"{type(error).__name__}: {_first_line(error)}",
+                    )
                 )
 
 

@@ -250,11 +250,9 @@ def _shape_lines(shapes: _Shapes, kind: str):
     divisor = 2 if kind == "ellipse" else 1
     for label, on_sky, x, y, width, height, angle in shapes.rows():
         a, b = width / divisor, height / divisor
-        if on_sky:
-            place = f'{x:.10f},{y:.10f},{a:.7f}",{b:.7f}"'
-        else:
-            place = f"{x + 1:.6f},{y + 1:.6f},{a:.6f},{b:.6f}"
-        yield on_sky, f"{kind}({place},{angle:.6f}) # text={{{label}}}\n"
+        sky = f'{x:.10f},{y:.10f},{a:.7f}",{b:.7f}"'
+        pixels = f"{x + 1:.6f},{y + 1:.6f},{a:.6f},{b:.6f}"
+        yield on_sky, f"{kind}({sky if on_sky else pixels},{angle:.6f}) # text={{{label}}}\n"
 
 
 def _polygon_lines(outlines: list[Outline], wcs: WCS | None):

@@ -25,7 +25,7 @@ def sky_frame(wcs: WCS | None) -> str:
     Galactic, ecliptic and B1950 positions are converted to ICRS; ICRS and FK5 stay what they are.
     """
     kind = sky_kind(wcs)
-    if kind != "equatorial":
+    if wcs is None or kind != "equatorial":
         return kind
     return "fk5" if wcs_to_celestial_frame(wcs).name == "fk5" and wcs.wcs.equinox in (0, 2000) else "icrs"
 
@@ -41,7 +41,7 @@ def to_sky(wcs: WCS | None, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, n
     """
     x, y = np.atleast_1d(np.asarray(x, dtype=float)), np.atleast_1d(np.asarray(y, dtype=float))
     kind = sky_kind(wcs)
-    if kind == "pixel" or x.size == 0:
+    if wcs is None or kind == "pixel" or x.size == 0:
         return np.full(x.shape, np.nan), np.full(x.shape, np.nan)
     longitude, latitude = wcs.all_pix2world(x, y, 0)
     if kind == "helioprojective":

@@ -82,8 +82,12 @@ class Sums:
         merged["px"], merged["py"] = total(every["px"] + dx * count), total(every["py"] + dy * count)
         for name in ("count", "flux", "rms", "w"):
             merged[name] = total(every[name])
-        for name, extend, start in (("low", np.minimum, np.inf), ("high", np.maximum, -np.inf),
-                                    ("score", np.maximum, -np.inf), ("flags", np.bitwise_or, 0)):
+        for name, extend, start in (
+            ("low", np.minimum, np.inf),
+            ("high", np.maximum, -np.inf),
+            ("score", np.maximum, -np.inf),
+            ("flags", np.bitwise_or, 0),
+        ):
             merged[name] = np.full(label.size, start, dtype=every[name].dtype)
             with np.errstate(invalid="ignore"):  # the score is NaN where there is none
                 extend.at(merged[name], index, every[name])
@@ -156,7 +160,8 @@ def _strip_sums(image, labels, probability, background: Background, saturation, 
         py=total(y.astype(float)),
         low=extreme(np.minimum, np.inf, values),
         high=extreme(np.maximum, -np.inf, values),
-        score=np.full(keys.size, np.nan) if probability is None
+        score=np.full(keys.size, np.nan)
+        if probability is None
         else extreme(np.maximum, -np.inf, np.asarray(probability[start:stop])[y, x].astype(float)),
         flags=union,
     )

@@ -22,8 +22,8 @@ from astroseg.labels import components, deblend, hysteresis, remove_small, water
 
 __all__ = ["OtsuFinder", "PeaksFinder", "SigmaFinder", "TriangleFinder", "YenFinder"]
 
-FLOOD = np.float32(0.5)
-SEED = np.float32(1.0)
+FLOOD = 0.5
+SEED = 1.0
 
 
 def significance(image: CCDData) -> np.ndarray:
@@ -131,10 +131,12 @@ class PeaksFinder(PixelFinder):
         spread = float(np.median(np.abs(values - np.median(values)))) * MAD_TO_SIGMA if values.size else 0.0
         return {"width": width, "gain": 1 / spread if spread > 0 else 1.0}
 
-    def predict(self, batch: np.ndarray, *, width: float, gain: float, **prepared: Any) -> dict[str, np.ndarray]:
+    def predict(  # type: ignore[override] # prepare() gives both
+        self, batch: np.ndarray, *, width: float, gain: float, **prepared: Any
+    ) -> dict[str, np.ndarray]:
         """Return the (filtered) image as ``height``, and a score of 1 at its peaks, 0.5 above the flood level."""
         height = batch if width == 0 else np.stack([_smooth(image, width) for image in batch]) * np.float32(gain)
-        score = np.where(height >= min(self.flood, self.threshold), FLOOD, np.float32(0))
+        score = np.where(height >= min(self.flood, self.threshold), np.float32(FLOOD), np.float32(0))
         highest = ndimage.maximum_filter(height, size=(1, 3, 3), mode="constant", cval=-np.inf)
         score[(height == highest) & (height >= self.threshold)] = SEED
         return {"probability": score, "height": height}
@@ -198,7 +200,9 @@ class _HistogramFinder(PixelFinder):
 
         return getattr(filters, f"threshold_{self.name}")(values, nbins=self.n_bins)
 
-    def predict(self, batch: np.ndarray, *, threshold: float, **prepared: Any) -> np.ndarray:
+    def predict(  # type: ignore[override] # prepare() gives it
+        self, batch: np.ndarray, *, threshold: float, **prepared: Any
+    ) -> np.ndarray:
         """Score 1 above the threshold."""
         return (batch > threshold).astype(np.float32)
 
@@ -225,6 +229,9 @@ class OtsuFinder(_HistogramFinder):
     """
 
     name = "otsu"
+    expected_failures = {
+        "bright_source": "where sources fill little of the image, the threshold lies within the noise, and they merge with it"
+    }
     citation = "Otsu 1979, IEEE Transactions on Systems, Man, and Cybernetics 9, 62"
 
 

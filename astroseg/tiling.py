@@ -32,9 +32,10 @@ class Tile:
     @property
     def crop(self) -> Region:
         """Where ``own`` lies inside ``read``."""
-        return tuple(
+        rows, columns = (
             slice(own.start - read.start, own.stop - read.start) for own, read in zip(self.own, self.read, strict=True)
         )
+        return rows, columns
 
 
 def plan_tiles(shape: tuple[int, int], size: int = 1024, halo: int = 0) -> Iterator[Tile]:
@@ -55,11 +56,11 @@ def plan_tiles(shape: tuple[int, int], size: int = 1024, halo: int = 0) -> Itera
     for y in range(0, shape[0], size):
         for x in range(0, shape[1], size):
             own = (slice(y, min(y + size, shape[0])), slice(x, min(x + size, shape[1])))
-            read = tuple(
+            rows, columns = (
                 slice(max(part.start - halo, 0), min(part.stop + halo, length))
                 for part, length in zip(own, shape, strict=True)
             )
-            yield Tile(own, read)
+            yield Tile(own, (rows, columns))
 
 
 def run_tiles(

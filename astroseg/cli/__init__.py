@@ -53,7 +53,9 @@ class _LazyGroup(click.Group):
         self._add_plugins()
         return super().get_command(ctx, cmd_name)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] in COMMANDS:
             return args[0], importlib.import_module(COMMANDS[args[0]][0]).command, args[1:]
         return super().resolve_command(ctx, args)
@@ -120,6 +122,6 @@ def _fail(message: str, status: int) -> int:
     return status
 
 
-def _terminate(signum: int, frame: object) -> None:
+def _terminate(signum: int, frame: object) -> None:  # noqa: ARG001 - signal passes both
     """End like Ctrl-C does, so that temporary files are removed."""
     raise KeyboardInterrupt

@@ -38,7 +38,9 @@ def _show_list(entries: list[Registration]) -> None:
     for entry in entries:
         trouble = f"[red]broken:[/red] {_escape(entry.error)}. To mend it: {_escape(entry.install)}."
         table.add_row(
-            f"[bold]{_escape(entry.name)}[/bold]", entry.kind, _escape(entry.summary) if entry.ok else trouble,
+            f"[bold]{_escape(entry.name)}[/bold]",
+            entry.kind,
+            _escape(entry.summary) if entry.ok else trouble,
             f"{_escape(entry.package)} {entry.version}",
         )
     Console().print(table)
@@ -50,7 +52,13 @@ def _show_options(name: str, kind: str, *, as_json: bool) -> None:
     options = cls.options()
     if as_json:
         rows = [
-            {"name": key, "type": option.kind, "default": option.default, "unit": option.unit, "meaning": option.meaning}
+            {
+                "name": key,
+                "type": option.kind,
+                "default": option.default,
+                "unit": option.unit,
+                "meaning": option.meaning,
+            }
             for key, option in options.items()
         ]
         click.echo(json.dumps(rows, indent=2, default=str))
@@ -64,8 +72,13 @@ def _show_options(name: str, kind: str, *, as_json: bool) -> None:
     for title in ("option", "type", "default", "unit", "meaning"):
         table.add_column(title, no_wrap=title in ("option", "default"))
     for key, option in options.items():
-        table.add_row(key, _escape(option.kind), str(option.default).lower() if option.default in (None, True, False)
-                      else str(option.default), _escape(option.unit), _escape(option.meaning))
+        table.add_row(
+            key,
+            _escape(option.kind),
+            str(option.default).lower() if option.default in (None, True, False) else str(option.default),
+            _escape(option.unit),
+            _escape(option.meaning),
+        )
     if options:
         Console().print(table)
         click.echo(f"\nExample: astroseg find image.fits --backend {name} --set {next(iter(options))}=VALUE")

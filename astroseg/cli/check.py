@@ -9,7 +9,9 @@ from astroseg.errors import AstrosegError
 
 @click.command("check")
 @click.argument("backend", metavar="NAME[:key=value,...]")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the backend; may be repeated.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the backend; may be repeated."
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def command(backend: str, settings: tuple[str, ...], debug: bool) -> None:  # noqa: ARG001, FBT001 - click passes it
     """Run the conformance kit on a finder or restorer, and say what each check found."""

@@ -20,13 +20,20 @@ PARTLY = 3
 
 @click.command("find")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--backend", "-b", required=True, metavar="NAME[:key=value,...]", help="The finder; see 'astroseg backends'.")
+@click.option(
+    "--backend", "-b", required=True, metavar="NAME[:key=value,...]", help="The finder; see 'astroseg backends'."
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the finder; may be repeated.")
 @click.option("--output", "-o", "folder", default=".", metavar="DIR", help="Where the files go. Default: here.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option("--format", "formats", default="ecsv", metavar="LIST", help="Of the catalogue: ecsv, votable, fits, csv.")
-@click.option("--regions", type=click.Choice(["ellipse", "polygon", "box"]), default="ellipse", show_default=True,
-              help="What the DS9 region file holds.")
+@click.option(
+    "--regions",
+    type=click.Choice(["ellipse", "polygon", "box"]),
+    default="ellipse",
+    show_default=True,
+    help="What the DS9 region file holds.",
+)
 @click.option("--hdu", metavar="N|NAME", help="FITS extension. Default: the first image.")
 @click.option("--plane", metavar="N[,N]", help="0-based index along each axis that is neither sky nor of length 1.")
 @click.option("--unit", metavar="UNIT", help="Overrules the unit of the header, e.g. Jy/beam.")
@@ -41,8 +48,9 @@ PARTLY = 3
 @click.option("--preview", is_flag=True, help="Write a PNG with the detections drawn over the image.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.option("--debug", is_flag=True, help="Show tracebacks and all warnings.")
-def command(images: tuple[str, ...], backend: str, settings: tuple[str, ...], folder: str, formats: str,
-            **options: Any) -> int:
+def command(
+    images: tuple[str, ...], backend: str, settings: tuple[str, ...], folder: str, formats: str, **options: Any
+) -> int:
     """Find the sources of each IMAGE and write catalogue, DS9 regions and label image.
 
     \b
@@ -109,8 +117,21 @@ def _refuse_same_stems(images) -> None:
         raise UsageError(msg)
 
 
-def _one(path: str, *, name: str, choices: dict[str, str], folder: Path, formats: list[str], overwrite: bool,
-         regions: str, probability: bool, preview: bool, quiet: bool, debug: bool, **options: Any) -> None:
+def _one(
+    path: str,
+    *,
+    name: str,
+    choices: dict[str, str],
+    folder: Path,
+    formats: list[str],
+    overwrite: bool,
+    regions: str,
+    probability: bool,
+    preview: bool,
+    quiet: bool,
+    debug: bool,
+    **options: Any,
+) -> None:
     """Find, write and report one image."""
     from astroseg.api import find
     from astroseg.output import output_paths, refuse_existing, stem_of, write_detections
@@ -122,12 +143,22 @@ def _one(path: str, *, name: str, choices: dict[str, str], folder: Path, formats
         msg = f"The finder '{name}' gives no probability, only a threshold; leave --probability out."
         raise UsageError(msg)
     if not overwrite:
-        refuse_existing(output_paths(folder, stem_of(path), name, formats=formats, probability=probability, preview=preview))
+        refuse_existing(
+            output_paths(folder, stem_of(path), name, formats=formats, probability=probability, preview=preview)
+        )
     with _notes(quiet=quiet, debug=debug):
         given = {key: value for key, value in options.items() if value not in (None, False)}
         detections = find(path, finder, **given)
-        files = write_detections(detections, folder, stem=stem_of(path), formats=formats, regions=regions,
-                                 probability=probability, preview=preview, overwrite=overwrite)
+        files = write_detections(
+            detections,
+            folder,
+            stem=stem_of(path),
+            formats=formats,
+            regions=regions,
+            probability=probability,
+            preview=preview,
+            overwrite=overwrite,
+        )
     if not quiet:
         click.echo(summary(detections, files, time.perf_counter() - start))
 
@@ -155,7 +186,7 @@ def _notes(*, quiet: bool, debug: bool) -> Iterator[None]:
     """Print each of our warnings as one line."""
     said = set()
 
-    def show(message, category, filename, lineno, file=None, line=None):  # noqa: PLR0913, PLR0917 - set by warnings
+    def show(message, category, filename, lineno, file=None, line=None):  # noqa: ARG001 - set by warnings
         text = " ".join(str(message).split())
         if not quiet and text not in said:
             said.add(text)

@@ -18,7 +18,9 @@ def command() -> None:
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--size", default=512, show_default=True, help="Side of the image in pixels.")
 @click.option("--density", default=1000.0, show_default=True, help="Sources per megapixel.")
-@click.option("--output", "-o", "stem", default="radio", show_default=True, metavar="STEM", help="Start of the file names.")
+@click.option(
+    "--output", "-o", "stem", default="radio", show_default=True, metavar="STEM", help="Start of the file names."
+)
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def radio(seed: int, size: int, density: float, stem: str, overwrite: bool, debug: bool) -> None:  # noqa: ARG001, FBT001

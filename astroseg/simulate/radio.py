@@ -66,7 +66,7 @@ def simulate_radio(
     -------
     `~astroseg.simulate.sky.Sky`
     """
-    settings = {key: value for key, value in locals().items()}
+    settings = dict(locals())
     rng = np.random.default_rng(seed)
     number = rng.poisson(density * size**2 / 1e6)
     truth = _draw_sources(rng, number, size, rms, slope, faintest, resolved, beam)

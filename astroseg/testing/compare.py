@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import unittest
 import warnings
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ __all__ = [
     "assert_same_catalog",
     "assert_same_labels",
     "need_repeatable",
+    "pickled",
     "pixels",
     "quietly",
     "sky_pixels",
@@ -45,6 +47,17 @@ def need_repeatable(backend: Configurable) -> None:
     if not backend.repeatable:
         msg = f"{backend.name} declares repeatable = False, so that two of its runs cannot be compared"
         raise unittest.SkipTest(msg)
+
+
+def pickled(backend: Configurable) -> Any:
+    """Pickle and unpickle a backend; the copy must have its options."""
+    try:
+        copy = pickle.loads(pickle.dumps(backend))  # noqa: S301 - our own bytes
+    except Exception as error:
+        msg = f"after a run it cannot be pickled: {error!r}"
+        raise AssertionError(msg) from error
+    assert repr(copy) == repr(backend), f"the pickled copy is {copy!r}, not {backend!r}"
+    return copy
 
 
 def assert_same(first: Detections, second: Detections, what: str) -> None:
@@ -74,13 +87,11 @@ def assert_same_catalog(
         if isinstance(one, u.Quantity) and isinstance(two, u.Quantity):
             one, two = one.value, two.to_value(one.unit)
         one, two = np.asarray(one), np.asarray(two)
-        if one.dtype.kind == "f":
-            wrong = ~np.isclose(one, two, rtol=rtol, atol=0, equal_nan=True)
-        else:
-            wrong = one != two
-        if np.any(wrong):
-            row = int(np.flatnonzero(wrong)[0])
-            msg = f"{what}: column {name} differs in {np.count_nonzero(wrong)} rows, first {one[row]} against {two[row]}"
+        same = np.isclose(one, two, rtol=rtol, atol=0, equal_nan=True) if one.dtype.kind == "f" else one == two
+        if not np.all(same):
+            rows = np.flatnonzero(~same)
+            row = int(rows[0])
+            msg = f"{what}: column {name} differs in {rows.size} rows, first {one[row]} against {two[row]}"
             raise AssertionError(msg)
 
 

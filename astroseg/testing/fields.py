@@ -79,9 +79,8 @@ def make_field(
         radius = np.hypot(columns - x0, rows - y0) * FWHM_PER_SIGMA / fwhm
         data += height * np.exp(-0.5 * radius**2)
     if border:
-        inner = np.pad(data[border:-border, border:-border], border, constant_values=np.nan)
-        data = inner
-    image = read_image(fits.ImageHDU(data.astype(np.float32), _header(shape, beam, centre), name="field"))
+        data = np.pad(data[border:-border, border:-border], border, constant_values=np.nan)
+    image = _read(data.astype(np.float32), _header(shape, beam, centre))
     image.psf = _beam_image(beam)
     sky = image.wcs.pixel_to_world(x, y)
     truth = QTable({
@@ -111,9 +110,14 @@ def reread(image: CCDData, data: np.ndarray | None = None, **cards: Any) -> CCDD
     """
     header = image.meta["header"].copy()
     header.update(cards)
-    made = read_image(fits.ImageHDU(image.data if data is None else data, header, name="field"))
+    made = _read(image.data if data is None else data, header)
     made.psf = image.psf
     return made
+
+
+def _read(data, header) -> CCDData:
+    # Far from a source, a model without noise is exactly zero.
+    return read_image(fits.ImageHDU(data, header, name="field"), keep_zeros=True)
 
 
 def _positions(rng, shape, n_sources, margin) -> tuple[np.ndarray, np.ndarray]:

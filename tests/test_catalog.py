@@ -1,0 +1,124 @@
+"""The columns: declared once, always there, and nothing lost on the way to disk and back."""
+
+from __future__ import annotations
+
+import json
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.io.votable import parse, ucd
+from astropy.table import QTable
+
+from astroseg import AstrosegError, find, read_catalog, read_image
+from astroseg.catalog import COLUMNS, FORMATS, columns_for, complete, write_catalog
+
+from helpers import gaussian, make_wcs
+
+KINDS = {
+    "equatorial": ("RA---TAN", "DEC--TAN"),
+    "helioprojective": ("HPLN-TAN", "HPLT-TAN"),
+    "heliographic": ("CRLN-CEA", "CRLT-CEA"),
+}
+
+
+@pytest.fixture(scope="module")
+def catalog():
+    rng = np.random.default_rng(4)
+    data = rng.normal(size=(64, 64)) + gaussian((64, 64), 20, 30, 2, peak=50) + gaussian((64, 64), 45, 40, 2, peak=80)
+    image = read_image(data, unit="mJy/beam", beam="9,9,0")
+    image.wcs = make_wcs()
+    return find(image, "sigma").catalog
+
+
+def test_every_column_has_a_valid_unit_ucd_and_sentence():
+    for column in COLUMNS:
+        assert ucd.check_ucd(column.ucd, check_controlled_vocabulary=True), column.name
+        assert column.unit in ("image", "flux", "size") or u.Unit(column.unit) is not None
+        assert len(column.description) > 8
+        assert column.description[0].isupper()
+    assert len({column.name for column in COLUMNS}) == len(COLUMNS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_positions_go_by_the_frame_of_the_image(kind):
+    image = read_image(np.zeros((8, 8)), keep_zeros=True)
+    image.wcs = make_wcs((8, 8), kinds=KINDS[kind], crval=(0.0, 0.0))
+    names = [column.name for column in columns_for(image)]
+    expected = {"equatorial": "ra", "helioprojective": "hpc_x", "heliographic": "hg_lon"}
+    assert [name for name in names if name in expected.values()] == [expected[kind]]
+
+
+def test_complete_orders_fills_and_converts():
+    image = read_image(np.zeros((8, 8)), unit="Jy/beam", keep_zeros=True)
+    image.wcs = make_wcs((8, 8))
+    table = complete({"extra": [1.5], "fwhm_major": [0.5] * u.arcmin, "label": [1]}, image)
+    assert table.colnames == [column.name for column in columns_for(image)] + ["extra"]
+    assert table["fwhm_major"].to_value("arcsec") == [30]
+    assert table["fwhm_major"].unit == u.arcsec
+    assert np.isnan(table["flux"].value[0])
+    assert table["flags"].dtype == np.int32
+
+
+@pytest.mark.parametrize("form", ["ecsv", "votable", "fits"])
+def test_a_catalogue_comes_back_as_it_went(catalog, form, tmp_path):
+    path = tmp_path / f"cat{FORMATS[form]}"
+    write_catalog(catalog, path, form)
+    back = read_catalog(path)
+    assert back.colnames == catalog.colnames
+    assert dict(back.meta) == dict(catalog.meta)
+    for name in catalog.colnames:
+        np.testing.assert_array_equal(np.asarray(back[name]), np.asarray(catalog[name]), err_msg=name)
+        assert getattr(back[name], "unit", None) == getattr(catalog[name], "unit", None), name
+        assert back[name].info.meta["ucd"] == catalog[name].info.meta["ucd"], name
+        assert back[name].dtype.kind == catalog[name].dtype.kind
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_empty_catalogue_comes_back_empty(catalog, form, tmp_path):
+    path = tmp_path / f"cat{FORMATS[form]}"
+    write_catalog(catalog[:0], path, form)
+    back = read_catalog(path)
+    assert len(back) == 0
+    assert back.colnames == catalog.colnames
+
+
+def test_other_programs_can_read_the_files(catalog, tmp_path):
+    for form, suffix in FORMATS.items():
+        write_catalog(catalog, tmp_path / f"cat{suffix}", form)
+    header = fits.getheader(tmp_path / "cat.cat.fits", 1)
+    number = catalog.colnames.index("ra") + 1
+    assert header[f"TUNIT{number}"] == "deg"
+    assert header[f"TUCD{number}"] == "pos.eq.ra;meta.main"
+    assert json.loads(header["PROVJSON"])["backend"] == "sigma"
+    field = {field.name: field for field in parse(tmp_path / "cat.vot").get_first_table().fields}["ra"]
+    assert (field.ucd, field.unit) == ("pos.eq.ra;meta.main", u.deg)
+    assert QTable.read(tmp_path / "cat.csv")["label"].tolist() == [1, 2]
+
+
+def test_provenance_says_what_was_done(catalog):
+    meta = catalog.meta
+    assert meta["backend"] == "sigma"
+    assert meta["parameters"]["threshold"] == 5.0
+    assert len(meta["image_sha256"]) == 64
+    assert meta["frame"] == "icrs"
+    assert meta["image_unit"] == "mJy / beam"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fragment"),
+    [("missing.ecsv", None, "no file"), ("x.dat", b"1", "Known endings"), ("x.ecsv", b"\x00\x01", "Cannot read"),
+     ("x.vot", b"<nothing>", "Cannot read"), ("x.cat.fits", b"SIMPLE", "Cannot read")],
+)
+def test_what_is_no_catalogue_is_refused_in_one_line(name, content, fragment, tmp_path):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(AstrosegError, match=fragment) as caught:
+        read_catalog(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_format_is_refused(catalog, tmp_path):
+    with pytest.raises(AstrosegError, match="ecsv, votable, fits, csv"):
+        write_catalog(catalog, tmp_path / "x", "parquet")

@@ -1,0 +1,117 @@
+"""The kit must be able to fail: for each check, a restorer that is broken in just that way."""
+
+import numpy as np
+import pytest
+
+from astroseg import Restorer, read_image
+from astroseg.testing import CHECKS, RESTORER_CHECKS, parametrize_restorers, run_checks
+
+
+def failures(restorer):
+    return {result.name for result in run_checks(restorer) if result.status == "failed"}
+
+
+class GoodRestorer(Restorer):
+    """Returns a copy of the image."""
+
+    name = "copy"
+
+    def restore(self, image, **prompts):
+        image = read_image(image)
+        restored = image.copy()
+        restored.meta = dict(image.meta)
+        return self.change(restored)
+
+    def change(self, image):
+        return image
+
+
+class Grid(GoodRestorer):
+    def change(self, image):
+        image.wcs.wcs.crval += 1e-4
+        return image
+
+
+class UnitAndBeam(GoodRestorer):
+    def change(self, image):
+        del image.meta["name"]
+        return image
+
+
+class Flux(GoodRestorer):
+    def change(self, image):
+        image.data = image.data * np.float32(1.2)
+        return image
+
+
+class Position(GoodRestorer):
+    def change(self, image):
+        image.data = np.roll(image.data, 1, axis=1) if image.mask is None else image.data
+        return image
+
+
+class RestoresBlankPixels(GoodRestorer):
+    def change(self, image):
+        if image.mask is not None and not image.mask.all():
+            image.data, image.mask = np.nan_to_num(image.data), None
+        return image
+
+
+class RestoresBlankImage(GoodRestorer):
+    def change(self, image):
+        if image.mask is not None and image.mask.all():
+            raise ZeroDivisionError
+        return image
+
+
+class ChangesInput(GoodRestorer):
+    def restore(self, image, **prompts):
+        if image.data.dtype.isnative:
+            image.data[0, 0] = 0
+        return super().restore(image)
+
+
+class RestoresByteOrder(GoodRestorer):
+    def change(self, image):
+        image.data = image.data if image.data.dtype.isnative else image.data * 2
+        return image
+
+
+class RestoresRandomly(GoodRestorer):
+    def change(self, image):
+        image.data = image.data * (1 + 0.01 * np.random.default_rng().random())
+        return image
+
+
+class RestoresOnce(GoodRestorer):
+    def change(self, image):
+        self.session = lambda: None
+        return image
+
+
+@parametrize_restorers(GoodRestorer())
+def test_good_restorer_passes(restorer, check):
+    check(restorer)
+
+
+@pytest.mark.parametrize(
+    ("cls", "expected"),
+    [
+        (Grid, {"grid"}),
+        (UnitAndBeam, {"unit_and_beam"}),
+        (Flux, {"flux"}),
+        (Position, {"position"}),
+        (RestoresBlankPixels, {"blank_pixels"}),
+        (RestoresBlankImage, {"blank_image"}),
+        (ChangesInput, {"input_untouched"}),
+        (RestoresByteOrder, {"byte_order"}),
+        (RestoresRandomly, {"repeatable", "byte_order"}),
+        (RestoresOnce, {"pickle"}),
+    ],
+)
+def test_one_defect_fails_one_check(cls, expected):
+    assert failures(cls()) == expected
+
+
+def test_restorers_share_the_checks_of_options():
+    assert {"repr", "wrong_values", "constructor_only_stores"} <= set(CHECKS) & set(RESTORER_CHECKS)
