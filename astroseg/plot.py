@@ -71,7 +71,7 @@ def plot_detections(
     ----------
     detections : `~astroseg.Detections`
     ax : `~matplotlib.axes.Axes`, optional
-        Where to draw. By default axes of a new figure (``.figure`` of the result), in world
+        Where to draw; its data coordinates are the pixels of the image. By default axes of a new figure (``.figure`` of the result), in world
         coordinates where the image has them.
     labels : bool, optional
         Number the sources. By default where there are at most 30.
@@ -108,7 +108,7 @@ def plot_detections(
     ax.set_xlim(-0.5, image.shape[1] - 0.5)
     ax.set_ylim(-0.5, image.shape[0] - 0.5)
     _name_axes(ax, image)
-    _add_colorbar(ax, shown, image.unit)
+    _add_colorbar(ax, shown, norm, image.unit)
     count = len(detections)
     backend = detections.catalog.meta.get("backend", "unknown finder")
     ax.set_title(f"{image.meta['name']}\n{backend}: {count:,} source{'' if count == 1 else 's'}", fontsize="medium")
@@ -127,10 +127,10 @@ def save_preview(detections: Detections, path: str | Path) -> None:
     with warnings.catch_warnings():
         # Pixels beyond the edge of the sky have no coordinates: no news in a picture.
         warnings.simplefilter("ignore")
-        figure = plot_detections(detections).figure
+        canvas = plot_detections(detections).figure.canvas
         # One dot per pixel of the picture, within reason.
         dpi = np.clip(max(detections.image.shape) / PICTURE_INCHES, 150, MAX_SIDE / PICTURE_INCHES)
-        figure.savefig(path, format="png", dpi=dpi, bbox_inches="tight")
+        canvas.print_figure(path, format="png", dpi=dpi, bbox_inches="tight")
 
 
 def _aspect(image: CCDData) -> float:
@@ -181,7 +181,7 @@ def _norm(picture: np.ndarray, vmin: float | None, vmax: float | None) -> FuncNo
     low = lowest if vmin is None else vmin
     high = max(bright, min(brightest, middle + 20 * noise)) if vmax is None else vmax
     if not high > low:
-        low, high = middle - noise, middle + noise
+        low, high = low - noise, low + noise
 
     def forward(value):
         return np.arcsinh((value - middle) / (4 * noise))
@@ -246,7 +246,7 @@ def _name_axes(ax: Axes, image: CCDData) -> None:
         return
     kind = sky_kind(image.wcs)
     if kind == "helioprojective":
-        ax.coords[0].set_coord_type("longitude", coord_wrap=180 * u.deg)
+        ax.coords[image.wcs.wcs.lng].set_coord_type("longitude", coord_wrap=180 * u.deg)
     # By coordinate, not by side: in a rotated field right ascension may run along the left.
     for axis, ctype in zip(ax.coords, image.wcs.wcs.ctype, strict=True):
         axis.set_axislabel(_AXIS_NAMES.get(ctype.split("-")[0], ctype))
@@ -255,14 +255,14 @@ def _name_axes(ax: Axes, image: CCDData) -> None:
             axis.set_format_unit(u.arcsec, decimal=True, show_decimal_unit=False)
 
 
-def _add_colorbar(ax: Axes, shown: AxesImage, unit: u.UnitBase) -> None:
+def _add_colorbar(ax: Axes, shown: AxesImage, norm: FuncNorm, unit: u.UnitBase) -> None:
     """A colour bar as high as the image, with round numbers evenly placed, in a unit that keeps them short."""
-    norm = shown.norm
-    readable = _readable(unit, max(abs(norm.vmin), abs(norm.vmax)))
+    low, high = shown.get_clim()
+    readable = _readable(unit, max(abs(low), abs(high)))
     factor = unit.to(readable)
-    bar = ax.figure.colorbar(shown, cax=ax.inset_axes([1.02, 0, 0.035, 1]))
+    bar = ax.figure.colorbar(shown, cax=ax.inset_axes((1.02, 0, 0.035, 1)))
     values = _round_steps(np.asarray(norm.inverse(np.linspace(0, 1, 7))) * factor)
-    values = values[(values >= norm.vmin * factor) & (values <= norm.vmax * factor)]
+    values = values[(values >= low * factor) & (values <= high * factor)]
     bar.set_ticks(values / factor, labels=[f"{value:.6g}".replace("-", "\u2212") for value in values])
     bar.minorticks_off()
     bar.set_label("Pixel value" if readable == u.dimensionless_unscaled else readable.to_string("latex_inline"))

@@ -66,8 +66,7 @@ class RestoresBlankImage(GoodRestorer):
 
 class ChangesInput(GoodRestorer):
     def restore(self, image, **prompts):
-        if image.data.dtype.isnative:
-            image.data[0, 0] = 0
+        image.data[0, 0] = 0
         return super().restore(image)
 
 

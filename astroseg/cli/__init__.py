@@ -99,6 +99,9 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         return _fail("Interrupted; nothing half-written was left.", INTERRUPTED)
     except BrokenPipeError:
         raise
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)
     except Exception as error:

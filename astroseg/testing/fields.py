@@ -73,21 +73,21 @@ def make_field(
     peak = np.exp(rng.uniform(*np.log(snr), n_sources)) * (noise or 1e-4)
     width = beam * np.hypot(1, rng.uniform(*size, n_sources))
     peak = peak * (beam / width) ** 2
-    data = noise * _noise(rng, shape, NOISE_PER_BEAM * beam)
-    rows, columns = np.indices(shape)
-    for x0, y0, height, fwhm in zip(x, y, peak, width, strict=True):
-        radius = np.hypot(columns - x0, rows - y0) * FWHM_PER_SIGMA / fwhm
-        data += height * np.exp(-0.5 * radius**2)
+    # A circular Gaussian is the product of one in y and one in x.
+    along_y, along_x = (
+        _gaussian(np.arange(length), at[:, None], width[:, None]) for length, at in zip(shape, (y, x), strict=True)
+    )
+    data = noise * _noise(rng, shape, NOISE_PER_BEAM * beam) + (peak * along_y.T) @ along_x
     if border:
         data = np.pad(data[border:-border, border:-border], border, constant_values=np.nan)
     image = _read(data.astype(np.float32), _header(shape, beam, centre))
     image.psf = _beam_image(beam)
-    sky = image.wcs.pixel_to_world(x, y)
+    ra, dec = image.wcs.all_pix2world(x, y, 0)
     truth = QTable({
         "x_centroid": x * u.pix,
         "y_centroid": y * u.pix,
-        "ra": sky.ra.to(u.deg),
-        "dec": sky.dec.to(u.deg),
+        "ra": ra % 360 * u.deg,
+        "dec": dec * u.deg,
         "flux": peak * (width / beam) ** 2 * u.Jy,
         "peak_flux": peak * u.Jy / u.beam,
         "fwhm_major": width * PIXEL * u.arcsec,
@@ -131,6 +131,10 @@ def _positions(rng, shape, n_sources, margin) -> tuple[np.ndarray, np.ndarray]:
     return places[0], places[1]
 
 
+def _gaussian(positions, centre, fwhm) -> np.ndarray:
+    return np.exp(-0.5 * ((positions - centre) * FWHM_PER_SIGMA / fwhm) ** 2)
+
+
 def _noise(rng, shape, fwhm) -> np.ndarray:
     noise = gaussian_filter(rng.standard_normal(shape), fwhm / FWHM_PER_SIGMA, mode="wrap")
     return noise / noise.std()
@@ -138,8 +142,8 @@ def _noise(rng, shape, fwhm) -> np.ndarray:
 
 def _beam_image(beam) -> np.ndarray:
     reach = int(np.ceil(3 * beam))
-    y, x = np.indices((2 * reach + 1, 2 * reach + 1)) - reach
-    return np.exp(-0.5 * (np.hypot(x, y) * FWHM_PER_SIGMA / beam) ** 2)
+    profile = _gaussian(np.arange(-reach, reach + 1), 0, beam)
+    return np.outer(profile, profile)
 
 
 def _header(shape, beam, centre) -> fits.Header:
