@@ -47,8 +47,8 @@ def measure(
     -----
     Flux and size are those of the Gaussian that has the moments of the label's pixels once cut off at its
     isophote (`astroseg.isophote`), so that neither the cut, nor the sampling of the peak, nor the choice
-    of pixels by their noise biases them. Where more than half of the flux would be missing the correction
-    stops there and the flag 16 is set.
+    of pixels by their noise biases them. The flag 16 says where this is not to be trusted: more than half of the flux
+    would be missing (the correction stops there), or the isophote lies below 1.5 sigma.
 
     The errors follow Condon (1997, PASP 109, 166, eqs. 20, 21 and 41) with noise correlated over one
     beam, or not correlated where there is no beam; that of the flux is at least that of a sum over the label, that of
@@ -122,7 +122,8 @@ def _correction(sums: Sums, covariance, rms) -> tuple[np.ndarray, np.ndarray, np
     """Shares of flux and variance within the isophote, and where they are not to be trusted."""
     variance = np.sqrt(np.linalg.det(covariance))
     share, spread = isophote_shares(sums.flux, variance, sums.low, rms)
-    untrusted = ~(share > 0.5)
+    # Below 1.5 sigma an island grows along chains of noise: its flux is too high, and no model helps.
+    untrusted = ~(share > 0.5) | ((sums.low > 0) & (sums.low < 1.5 * rms))
     return np.fmax(share, 0.5), np.fmax(spread, 0.3), untrusted
 
 

@@ -71,8 +71,8 @@ def plot_detections(
     ----------
     detections : `~astroseg.Detections`
     ax : `~matplotlib.axes.Axes`, optional
-        Where to draw; its data coordinates are the pixels of the image. By default axes of a new figure (``.figure`` of the result), in world
-        coordinates where the image has them.
+        Where to draw; its data coordinates are the pixels of the image. By default axes of a new
+        figure (``.figure`` of the result), in world coordinates where the image has them.
     labels : bool, optional
         Number the sources. By default where there are at most 30.
     vmin, vmax : float, optional

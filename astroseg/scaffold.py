@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -59,7 +58,7 @@ def _check_name(name: str) -> None:
             f"'{name}' is no name for a finder. Use lowercase letters, digits and single hyphens, for example k-sigma."
         )
         raise UsageError(msg)
-    if name.split("-")[0] == "astroseg":
+    if name == "astroseg" or name.startswith("astroseg-"):
         msg = f"Leave 'astroseg-' out of the name '{name}'; the package gets it anyway."
         raise UsageError(msg)
 
@@ -72,7 +71,6 @@ def _render(target: Path, name: str) -> None:
             path = target / _renamed(source.relative_to(_TEMPLATE).as_posix(), name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(_renamed(source.read_text(encoding="utf-8"), name), encoding="utf-8", newline="\n")
-            shutil.copymode(source, path)
 
 
 def _renamed(text: str, name: str) -> str:
