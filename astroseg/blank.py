@@ -55,25 +55,30 @@ def either(mask: np.ndarray | None, other: np.ndarray) -> np.ndarray:
 
 
 def _zero_areas(data) -> np.ndarray | None:
-    """Pixels in a square of `ZERO_BOX` zeros (cut at the edges of the image), or `None`.
+    """Zeros in a border of the image, or in a square of `ZERO_BOX` zeros; `None` if there are none.
 
     Whole numbers are counts or labels, in which a zero is as good as any other.
     """
     zero = data == 0
-    if np.count_nonzero(zero) < min(ZERO_BOX, data.shape[0]) * min(ZERO_BOX, data.shape[1]):
+    if np.count_nonzero(zero) < min(*data.shape, ZERO_BOX**2):
         return None
     rest = data[~zero]
     if rest.size and np.array_equal(rest, np.rint(rest)):
         return None
-    # A pixel belongs to such a square when it survives an opening; both filters are separable,
-    # and the second one's origin mirrors the first one's because the side is even.
-    other = ~zero
+    area = _squares(zero)
     for axis in (0, 1):
-        size = min(ZERO_BOX, data.shape[axis])
-        other = maximum_filter1d(other.view(np.uint8), size, axis=axis, mode="constant", cval=1).view(bool)
-    area = ~other
-    for axis in (0, 1):
-        size = min(ZERO_BOX, data.shape[axis])
-        origin = -1 if size % 2 == 0 else 0
-        area = maximum_filter1d(area.view(np.uint8), size, axis=axis, mode="constant", origin=origin).view(bool)
+        lines = zero.all(axis=1 - axis)
+        first, last = np.logical_and.accumulate(lines), np.logical_and.accumulate(lines[::-1])[::-1]
+        area |= np.expand_dims(first | last, 1 - axis)
     return area if area.any() else None
+
+
+def _squares(zero) -> np.ndarray:
+    # A pixel belongs to a square of zeros when it survives an opening; both filters are separable,
+    # and the second one's origin mirrors the first one's because the side is even.
+    area = zero
+    for axis in (0, 1):
+        area = ~maximum_filter1d((~area).view(np.uint8), ZERO_BOX, axis=axis, mode="constant", cval=1).view(bool)
+    for axis in (0, 1):
+        area = maximum_filter1d(area.view(np.uint8), ZERO_BOX, axis=axis, mode="constant", origin=-1).view(bool)
+    return area

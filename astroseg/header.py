@@ -121,23 +121,31 @@ def find_wcs(header: fits.Header, name: str, fobj=None) -> WCS | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            _refuse_words(header)
             wcs = WCS(header, fobj=fobj)
             wcs.wcs.set()
             corner = wcs.wcs_pix2world(np.zeros((1, wcs.naxis)) + wcs.wcs.crpix - 1, 0)
+            usable = np.all(np.isfinite(corner)) and _has_scale(wcs)
+        reason = "not finite"
     except Exception as error:  # noqa: BLE001 - wcslib raises a dozen kinds, all of them mean the same here
+        usable = False
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        warnings.warn(
-            f"The world coordinates of {name} cannot be used ({reason}); positions are in pixels.",
-            AstrosegWarning,
-            stacklevel=3,
-        )
-        return None
-    if not (np.all(np.isfinite(corner)) and _has_scale(wcs)):
-        warnings.warn(
-            f"The world coordinates of {name} are not finite; positions are in pixels.", AstrosegWarning, stacklevel=3
-        )
-        return None
-    return wcs
+    if usable:
+        return wcs
+    warnings.warn(
+        f"The world coordinates of {name} cannot be used ({reason.rstrip('.')}); positions are in pixels.",
+        AstrosegWarning,
+        stacklevel=3,
+    )
+    return None
+
+
+def _refuse_words(header: fits.Header) -> None:
+    """Raise `ValueError` where a number is text; wcslib would take the default in its place."""
+    for key, value in header.items():
+        if isinstance(value, str) and re.fullmatch(r"(CRVAL|CRPIX|CDELT)\d|(CD|PC)\d_\d", key):
+            msg = f"{key} is '{value}'"
+            raise ValueError(msg)
 
 
 def _has_scale(wcs: WCS) -> bool:

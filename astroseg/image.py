@@ -154,7 +154,7 @@ def _trouble(error: Exception) -> str:
     """What is wrong with a file, from what astropy says about it."""
     text = (str(error).splitlines() or [""])[0].rstrip(". ")
     reasons = {
-        "Empty or corrupt": "it is empty or truncated",
+        "Empty or corrupt": "it is empty, truncated or not a FITS file",
         "No SIMPLE card": "it is not a FITS file",
         "not a FITS": "it is not a FITS file",
         "Zip files": "it is a zip archive of several files; unpack it first",
@@ -174,7 +174,7 @@ def _choose_hdu(hdul, hdu, name):
             raise ImageError(msg) from error
     images = [(number, item) for number, item in enumerate(hdul) if item.is_image and len(item.shape) > 0]
     if not images:
-        msg = f"{name} holds no image, only {', '.join(type(item).__name__ for item in hdul)}."
+        msg = f"{name} holds no image, only {', '.join(type(item).__name__.lstrip('_') for item in hdul)}."
         raise ImageError(msg)
     planar = [pair for pair in images if len(pair[1].shape) > 1] or images
     if len(planar) > 1:

@@ -1,6 +1,6 @@
 """A picture of the image with the outlines of what was found.
 
-Figures are made without pyplot: nothing global is left behind, no display is needed.
+`save_preview` makes its figure without pyplot: nothing global is left behind, no display is needed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from astroseg.header import pixel_scale, sky_kind
 from astroseg.shapes import pixel_ellipses
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from astropy.nddata import CCDData
@@ -72,7 +73,7 @@ def plot_detections(
     detections : `~astroseg.Detections`
     ax : `~matplotlib.axes.Axes`, optional
         Where to draw; its data coordinates are the pixels of the image. By default axes of a new
-        figure (``.figure`` of the result), in world coordinates where the image has them.
+        pyplot figure, in world coordinates where the image has them.
     labels : bool, optional
         Number the sources. By default where there are at most 30.
     vmin, vmax : float, optional
@@ -90,7 +91,9 @@ def plot_detections(
     """
     image = detections.image
     if ax is None:
-        ax = _new_axes(image)
+        from matplotlib import pyplot as plt
+
+        ax = _new_axes(image, plt.figure)
     picture, extent = _reduced(image)
     norm = _norm(picture, vmin, vmax)
     shown = ax.imshow(
@@ -127,7 +130,7 @@ def save_preview(detections: Detections, path: str | Path) -> None:
     with warnings.catch_warnings():
         # Pixels beyond the edge of the sky have no coordinates: no news in a picture.
         warnings.simplefilter("ignore")
-        canvas = plot_detections(detections).figure.canvas
+        canvas = plot_detections(detections, _new_axes(detections.image, Figure)).figure.canvas
         # One dot per pixel of the picture, within reason.
         dpi = np.clip(max(detections.image.shape) / PICTURE_INCHES, 150, MAX_SIDE / PICTURE_INCHES)
         canvas.print_figure(path, format="png", dpi=dpi, bbox_inches="tight")
@@ -137,11 +140,11 @@ def _aspect(image: CCDData) -> float:
     return max(image.shape) / min(image.shape)
 
 
-def _new_axes(image: CCDData) -> Axes:
+def _new_axes(image: CCDData, new_figure: Callable[..., Figure]) -> Axes:
     """Axes in a new figure that is as wide or high as the image asks for, within reason."""
     ny, nx = image.shape
     width, height = (PICTURE_INCHES * np.clip(side / max(nx, ny), 0.4, 1) for side in (nx, ny))
-    figure = Figure(figsize=(width + 2, height + 1.2), layout="constrained")
+    figure = new_figure(figsize=(width + 2, height + 1.2), layout="constrained")
     has_sky = sky_kind(image.wcs) != "pixel"
     # A copy, because the WCS is not thread-safe and drawing sets it up.
     return figure.add_subplot(projection=image.wcs.deepcopy()) if has_sky else figure.add_subplot()

@@ -119,20 +119,21 @@ UNREADABLE = [
     ("header cut", lambda: image()[:1000], "truncated", ""),
     ("data cut", lambda: image()[:9000], "truncated", ""),
     ("END missing", lambda: patched("END   ", "COMMENT"), "END", ""),
-    ("gzip cut", lambda: gzip.compress(image())[:5000], "damaged or truncated", ""),
+    ("gzip cut", lambda: gzip.compress(image())[:5000], "truncated", ""),
     ("gzip of text", lambda: gzip.compress(b"hello, world" * 1000), "not a FITS file", ""),
     ("zip of two", lambda: zipped("a.fits", "b.fits"), "zip", ""),
     ("compressed and damaged", lambda: compressed()[:-5760] + b"\xff" * 5760, "damaged", ""),
     ("1-D", lambda: image(np.ones(100)), "1 axes; an image needs at least two", ""),
     ("no data", lambda: written(fits.PrimaryHDU()), "no image", ""),
     ("no data, chosen", lambda: written(fits.PrimaryHDU()), "0 axes", "--hdu 0"),
-    ("axis of length 0", lambda: patched("NAXIS1", "NAXIS1  = 0"), "no pixels", ""),
+    ("axis of length 0", lambda: patched("NAXIS1", "NAXIS1  = 0")[:2880], "no pixels", ""),
     ("axis of negative length", lambda: patched("NAXIS1", "NAXIS1  = -64"), "damaged|no pixels", ""),
     ("axis length in words", lambda: patched("NAXIS1", "NAXIS1  = 'many'"), "damaged", ""),
     ("NAXIS of 999", lambda: patched("NAXIS ", "NAXIS   = 999"), "damaged|no pixels", ""),
     ("exabyte", lambda: patched("NAXIS1", "NAXIS1  = 1000000000", patched("NAXIS2", "NAXIS2  = 1000000000")),
      "damaged or truncated", ""),
     ("impossible BITPIX", lambda: patched("BITPIX", "BITPIX  = 7"), "damaged", ""),
+    ("SIMPLE of F", lambda: patched("SIMPLE", "SIMPLE  =                    F"), "holds no image", ""),
     ("table only", lambda: written(fits.PrimaryHDU(), table()), "holds no image, only PrimaryHDU, BinTableHDU", ""),
     ("table chosen", lambda: written(fits.PrimaryHDU(field()), table()), "ROWS of .* is a table", "--hdu 1"),
     ("HDU number", image, "has no HDU 7. It has: 0 PRIMARY", "--hdu 7"),
@@ -154,6 +155,8 @@ UNREADABLE = [
 ]  # fmt: skip
 
 
+# astropy leaves a file open whose header it cannot read
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(("content", "says", "options"), [pytest.param(*row[1:], id=row[0]) for row in UNREADABLE])
 def test_unreadable_file(tmp_path, capsys, content, says, options):
     path = tmp_path / "image.fits"
@@ -199,7 +202,7 @@ ODD = [
     ("-inf", lambda: image(changed(-np.inf)), 1, "", ""),
     ("NaN in the source", lambda: image(changed(np.nan, (40, 20))), 1, "", ""),
     ("NaN border", lambda: image(border(np.nan)), 1, "", ""),
-    ("zero border", lambda: image(border(0)), 1, "43.8% .* zeros", ""),
+    ("zero border", lambda: image(border(0)), 1, "61.7% .* zeros", ""),
     ("scattered NaN", lambda: image(np.where(np.random.default_rng(3).random(SHAPE) < 0.8, np.nan, field())), None,
      "", ""),
     ("no unit", lambda: image(cards={**RADIO, "BUNIT": ""}), 1, "Jy/beam is assumed", ""),
@@ -229,7 +232,6 @@ ODD = [
     ("card doubled", lambda: patched("BPA", "BUNIT   = 'K'"), 1, "", ""),
     ("card not ASCII", lambda: patched("BPA", "OBSERVER= 'Bjørn'".encode("latin-1")), 1, "", ""),
     ("card not standard", lambda: patched("BPA", "ESO-LOG 00:00:00> DATE"), 1, "", ""),
-    ("SIMPLE of F", lambda: patched("SIMPLE", "SIMPLE  =                    F"), 1, "", ""),
     ("rubbish at the end", lambda: image() + b"rubbish" * 1000, 1, "", ""),
     ("last block not filled", lambda: image()[: -(2880 - 64 * 64 * 4 % 2880)], 1, "", ""),
     ("image after a table", lambda: written(fits.PrimaryHDU(), table(), fits.ImageHDU(field())), 1, "", ""),
@@ -248,17 +250,25 @@ ODD = [
 @pytest.mark.parametrize(
     ("content", "number", "notes", "options"), [pytest.param(*row[1:], id=row[0]) for row in ODD]
 )
-@pytest.mark.parametrize("backend", ["sigma", "peaks", "yen"])
-def test_odd_file(tmp_path, capsys, content, number, notes, options, backend):
+def test_odd_file(tmp_path, capsys, content, number, notes, options):
     path = tmp_path / "image.fits"
     path.write_bytes(content())
-    status, out, lines = run(capsys, "find", path, "-b", backend, "-o", tmp_path / "out", *options.split())
-    assert (status, complaints(lines)) == (0, []), lines
-    assert re.search(notes, " ".join(lines)), lines
-    assert leftovers(tmp_path / "out") == [f"image.{backend}.{end}" for end in ("ecsv", "labels.fits", "reg")]
-    catalog = read_catalog(tmp_path / "out" / f"image.{backend}.ecsv")
+    status, out, lines = run(capsys, "find", path, "-b", "sigma", "-o", tmp_path / "out", *options.split())
+    assert (status, complaints(lines)) == (0, [])
+    assert re.search(notes, " ".join(lines))
+    assert leftovers(tmp_path / "out") == ["image.sigma.ecsv", "image.sigma.labels.fits", "image.sigma.reg"]
+    catalog = read_catalog(tmp_path / "out" / "image.sigma.ecsv")
     assert f"{len(catalog):,} source" in out
-    if number is not None and backend == "sigma":
+    if number is not None:
         assert len(catalog) == number
-        near = [np.hypot(row["x_centroid"].value - SOURCE[0], row["y_centroid"].value % 64 - SOURCE[1]) for row in catalog]
-        assert all(distance < 30 for distance in near)
+        assert np.all(np.abs(catalog["x_centroid"].value - SOURCE[0]) < 1)
+
+
+@pytest.mark.parametrize("backend", ["peaks", "peaks:matched_filter=true", "yen", "yen:transform=raw", "otsu", "triangle"])
+def test_odd_files_with_the_other_finders(tmp_path, capsys, backend):
+    plain = [(name, content) for name, content, *_, options in ODD if not options]
+    for name, content in plain:
+        (tmp_path / f"{name}.fits").write_bytes(content())
+    status, _, lines = run(capsys, "find", *sorted(tmp_path.glob("*.fits")), "-b", backend, "-o", tmp_path / "out")
+    assert (status, complaints(lines)) == (0, [])
+    assert len(leftovers(tmp_path / "out")) == 3 * len(plain)

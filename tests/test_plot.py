@@ -24,6 +24,12 @@ from astroseg.plot import MAX_SIDE, plot_detections, save_preview
 pytestmark = pytest.mark.filterwarnings("ignore::astroseg.AstrosegWarning")
 
 
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
 def sky_hdu(data, **cards):
     hdu = fits.PrimaryHDU(data)
     ny, nx = data.shape
