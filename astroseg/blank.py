@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
 
 from astroseg.errors import AstrosegWarning
 
@@ -65,7 +64,10 @@ def _zero_areas(data) -> np.ndarray | None:
     rest = data[~zero]
     if rest.size and np.array_equal(rest, np.rint(rest)):
         return None
-    area = _squares(zero)
+    area = _squares(zero, ZERO_BOX)
+    if area.any():
+        # A slanted or round edge is stepped: next to a large area, small squares follow it closely.
+        area |= _squares(zero, 2) & _any(np.pad(area, ZERO_BOX), 2 * ZERO_BOX + 1)
     for axis in (0, 1):
         lines = zero.all(axis=1 - axis)
         first, last = np.logical_and.accumulate(lines), np.logical_and.accumulate(lines[::-1])[::-1]
@@ -73,12 +75,21 @@ def _zero_areas(data) -> np.ndarray | None:
     return area if area.any() else None
 
 
-def _squares(zero) -> np.ndarray:
-    # A pixel belongs to a square of zeros when it survives an opening; both filters are separable,
-    # and the second one's origin mirrors the first one's because the side is even.
-    area = zero
-    for axis in (0, 1):
-        area = ~maximum_filter1d((~area).view(np.uint8), ZERO_BOX, axis=axis, mode="constant", cval=1).view(bool)
-    for axis in (0, 1):
-        area = maximum_filter1d(area.view(np.uint8), ZERO_BOX, axis=axis, mode="constant", origin=-1).view(bool)
-    return area
+def _squares(zero, side) -> np.ndarray:
+    """The pixels that lie in a square of zeros."""
+    if min(zero.shape) < side:
+        return np.zeros_like(zero)
+    corners = ~_any(~zero, side)
+    return _any(np.pad(corners, side - 1), side)
+
+
+def _any(pixels, side) -> np.ndarray:
+    """Whether any pixel is True in each square that lies in the image, by the first pixel of the square."""
+    for _ in range(2):
+        width = 1
+        while width < side:
+            step = min(width, side - width)
+            pixels = pixels[:-step] | pixels[step:]
+            width += step
+        pixels = pixels.T
+    return pixels

@@ -311,6 +311,7 @@ def _read_votable(path):
 def _read_fits(path):
     header = fits.getheader(path, 1)
     table = Table.read(path, hdu=1)
+    table.convert_bytestring_to_unicode()
     meta = json.loads(header.get("PROVJSON", "{}"))
     ucds, texts = {}, {}
     for number, name in enumerate(table.colnames, start=1):

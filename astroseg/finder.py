@@ -234,6 +234,8 @@ class PixelFinder(SourceFinder):
             Side of the tiles in pixels. The result does not depend on it.
         executor : `~concurrent.futures.Executor`, optional
             Runs the tiles; by default they run here, one after the other.
+        **prompts
+            What belongs to the image and not to the method.
         """
         self.validate()
         self.check_prompts(prompts)

@@ -73,9 +73,9 @@ def parse_unit(text: str) -> u.UnitBase:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", u.UnitsWarning)
         unit = u.Unit(text)
-    if not isinstance(unit, u.UnitBase):
-        msg = "logarithmic"
-        raise ValueError(msg)  # noqa: TRY004 - the text has a wrong value, not a wrong type
+    if not isinstance(unit, u.UnitBase) or (not unit.bases and unit.scale != 1):
+        msg = "logarithmic, or a number"
+        raise ValueError(msg)
     return unit
 
 
@@ -109,7 +109,7 @@ def find_unit(header: fits.Header, name: str) -> u.UnitBase | None:
         raise ImageError(msg) from error
 
 
-def find_wcs(header: fits.Header, name: str, fobj=None) -> WCS | None:
+def find_wcs(header: fits.Header, name: str, fobj: fits.HDUList | None = None) -> WCS | None:
     """The world coordinates of the image, all axes, or `None` (with a warning where they are broken).
 
     Headers of solar software that name the axes ``solar_x`` or ``arcsec`` are read as

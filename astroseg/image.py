@@ -139,7 +139,9 @@ def _from_file(path: Path, hdu, plane, unit) -> CCDData:
             warnings.simplefilter("ignore", AstropyWarning)
             warnings.simplefilter("ignore", RuntimeWarning)
             with fits.open(path) as hdul:
-                return _from_hdu(_choose_hdu(hdul, hdu, path.name), hdul, plane, unit, path.name, path)
+                # A name that is not UTF-8 would end in an error wherever it is written.
+                name = os.fsencode(path.name).decode(errors="replace")
+                return _from_hdu(_choose_hdu(hdul, hdu, name), hdul, plane, unit, name, path)
     except (AstrosegError, AstrosegWarning):
         raise
     except PermissionError as error:
@@ -249,7 +251,8 @@ def _image_axes(lengths, wcs) -> tuple[int, int, WCS | None]:
     """The axes (as in FITS, from 0) that are the x and y of the image, and its world coordinates."""
     if wcs is not None and wcs.has_celestial:
         sky = (wcs.wcs.lng, wcs.wcs.lat)
-        return (*sky, wcs.celestial) if max(sky) < len(lengths) else (0, 1, None)
+        # In this order, which wcs.celestial does not change: the image has longitude along x.
+        return (*sky, wcs.sub([axis + 1 for axis in sky])) if max(sky) < len(lengths) else (0, 1, None)
     long = [axis for axis, length in enumerate(lengths) if length > 1]
     first, second = long if len(long) == 2 else (0, 1)
     return first, second, None if wcs is None or wcs.naxis <= second else wcs.sub([first + 1, second + 1])

@@ -139,6 +139,9 @@ def write_all(jobs: dict[Path, Callable[[Path], None]]) -> None:
             write(parts[path])
         for path, part in parts.items():
             part.replace(path)
+    except FileExistsError as error:
+        msg = f"Cannot write {path}: {path.parent} is not a folder. Choose another with --output."
+        raise AstrosegError(msg) from error
     except OSError as error:
         reason = (error.strerror or str(error)).rstrip(".")
         msg = f"Cannot write {path}: {reason}. Nothing was written."

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import warnings
+from typing import Any
 
 import click
 
@@ -60,6 +61,17 @@ class _LazyGroup(click.Group):
             return args[0], importlib.import_module(COMMANDS[args[0]][0]).command, args[1:]
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Bring these two past click, which prints an empty line for the one, and exits with 1 for the other."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, BrokenPipeError) as error:
+            raise _StoppedError from error
+
+
+class _StoppedError(Exception):
+    """Ctrl-C, or nobody reads our output any more; its cause says which."""
+
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="astroseg")
@@ -77,13 +89,12 @@ def main(args: list[str] | None = None) -> None:
     """
     arguments = sys.argv[1:] if args is None else args
     signal.signal(signal.SIGTERM, _terminate)
+    status = _run(arguments, debug="--debug" in arguments)
     try:
-        status = _run(arguments, debug="--debug" in arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our output (head, less) went away: that is its good right.
+        # Python would try again at exit, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
     sys.exit(status)
 
 
@@ -95,10 +106,10 @@ def _run(arguments: list[str], *, debug: bool) -> int:
             return cli.main(arguments, prog_name="astroseg", standalone_mode=False) or 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return _fail("Interrupted; nothing half-written was left.", INTERRUPTED)
-    except BrokenPipeError:
-        raise
+    except (click.Abort, _StoppedError) as stop:
+        # A reader (head, less) who had enough is no failure.
+        enough = isinstance(stop.__cause__, BrokenPipeError)
+        return 0 if enough else _fail("Interrupted; nothing half-written was left.", INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return error.exit_code

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+import textwrap
 
 import click
 
+from astroseg.options import Option
 from astroseg.plugins import Registration, load_class, registrations
 
 
@@ -63,27 +66,24 @@ def _show_options(name: str, kind: str, *, as_json: bool) -> None:
         ]
         click.echo(json.dumps(rows, indent=2, default=str))
         return
-    from rich.console import Console
-    from rich.table import Table
-
     lines = (cls.__doc__ or "").strip().splitlines()
     click.echo(f"{name}: {lines[0] if lines else ''}\n")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("option", "type", "default", "unit", "meaning"):
-        table.add_column(title, no_wrap=title in ("option", "default"))
-    for key, option in options.items():
-        table.add_row(
-            key,
-            _escape(option.kind),
-            str(option.default).lower() if option.default in (None, True, False) else str(option.default),
-            _escape(option.unit),
-            _escape(option.meaning),
-        )
+    for option in options.values():
+        _show_option(option)
     if options:
-        Console().print(table)
         click.echo(f"\nExample: astroseg find image.fits --backend {name} --set {next(iter(options))}=VALUE")
     else:
         click.echo("It has no options.")
+
+
+def _show_option(option: Option) -> None:
+    """Two lines: name, default, type and unit; and what it means."""
+    default = str(option.default)
+    default = default.lower() if default in ("None", "True", "False") else default
+    kind = ", ".join(filter(None, (option.kind, option.unit)))
+    click.echo(f"  {click.style(option.name, bold=True)} = {default}  ({kind})")
+    width = min(shutil.get_terminal_size().columns, 100)
+    click.echo(textwrap.fill(option.meaning.replace("``", ""), width, initial_indent="      ", subsequent_indent="      "))
 
 
 def _escape(text: str) -> str:

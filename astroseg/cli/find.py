@@ -147,7 +147,7 @@ def _one(
             output_paths(folder, stem_of(path), name, formats=formats, probability=probability, preview=preview)
         )
     with _notes(quiet=quiet, debug=debug):
-        given = {key: value for key, value in options.items() if value not in (None, False)}
+        given = {key: value for key, value in options.items() if value is not None and value is not False}
         detections = find(path, finder, **given)
         files = write_detections(
             detections,
@@ -160,7 +160,8 @@ def _one(
             overwrite=overwrite,
         )
     if not quiet:
-        click.echo(summary(detections, files, time.perf_counter() - start))
+        with contextlib.suppress(BrokenPipeError):  # nobody reads this any more; the other images are still wanted
+            click.echo(summary(detections, files, time.perf_counter() - start))
 
 
 def summary(detections: Any, files: list[Path], seconds: float) -> str:
@@ -176,7 +177,7 @@ def summary(detections: Any, files: list[Path], seconds: float) -> str:
     lines = [
         f"{meta.get('measured_on') or meta['image']}: {number:,} source{'' if number == 1 else 's'} by {meta['backend']}",
         "  " + "; ".join(filter(None, facts)),
-        "  " + "  ".join(str(path) for path in files),
+        "  " + "  ".join(map(click.format_filename, files)),
     ]
     return "\n".join(lines)
 

@@ -1,0 +1,162 @@
+"""PyBDSF's numbers in the common columns."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.wcs import WCS
+from astroseg_bdsf import engine
+from astroseg_bdsf.finder import BDSFFinder
+
+from astroseg import AstrosegError, UsageError, find, get_finder, read_image
+from astroseg.header import pixel_scale
+from astroseg.testing import make_field
+
+
+@pytest.fixture(scope="module")
+def field():
+    return make_field()[0]
+
+
+@pytest.fixture(scope="module")
+def plain(field):
+    """What the engine says of the field by itself."""
+    header = field.wcs.to_header()
+    beam = field.meta["beam"]
+    options = {"beam": tuple(value.to_value("deg") for value in (beam.major, beam.minor, beam.pa))}
+    return engine.run(np.asarray(field.data), header, options)
+
+
+@pytest.fixture(scope="module")
+def detections(field):
+    return find(field, "bdsf")
+
+
+def test_rows_are_pybdsfs_sources(plain, detections):
+    catalog = detections.catalog
+    rows = np.argsort(catalog["bdsf_source_id"])
+    pairs = {
+        "ra": ("RA", "deg"),
+        "dec": ("DEC", "deg"),
+        "ra_err": ("E_RA", "deg"),
+        "dec_err": ("E_DEC", "deg"),
+        "flux": ("Total_flux", "Jy"),
+        "flux_err": ("E_Total_flux", "Jy"),
+        "peak_flux": ("Peak_flux", "Jy/beam"),
+        "fwhm_major": ("Maj", "deg"),
+        "fwhm_minor": ("Min", "deg"),
+        "pa": ("PA", "deg"),
+        "deconvolved_major": ("DC_Maj", "deg"),
+        "local_rms": ("Isl_rms", "Jy/beam"),
+        "x_centroid": ("Xposn", "pix"),
+        "bdsf_e_maj": ("E_Maj", "deg"),
+        "bdsf_isl_total_flux": ("Isl_Total_flux", "Jy"),
+    }
+    assert len(catalog) == plain.sources["RA"].size > 3
+    for ours, (theirs, unit) in pairs.items():
+        np.testing.assert_allclose(catalog[ours].to_value(unit)[rows], plain.sources[theirs], rtol=1e-6, err_msg=ours)
+    np.testing.assert_array_equal(catalog["island"][rows], plain.sources["Isl_id"] + 1)
+
+
+def test_every_row_has_its_pixels_inside_its_island(plain, detections):
+    for row in detections.catalog:
+        inside = detections.labels == row["label"]
+        assert inside.sum() == row["n_pixels"] > 0
+        assert set(plain.islands[inside]) == {row["island"]}
+    np.testing.assert_array_equal(detections.labels > 0, np.isin(plain.islands, detections.catalog["island"]))
+
+
+def test_units_are_converted_at_the_door(field, detections):
+    milli = read_image(np.asarray(field.data, dtype=float) * 1e3, unit="mJy/beam", beam=field.meta["beam"])
+    milli.wcs = field.wcs
+    catalog = find(milli, "bdsf").catalog
+    np.testing.assert_allclose(catalog["flux"].to_value("Jy"), detections.catalog["flux"].to_value("Jy"), rtol=1e-4)
+    np.testing.assert_allclose(catalog["peak_flux"].value, 1e3 * detections.catalog["peak_flux"].value, rtol=1e-4)
+    assert catalog["peak_flux"].unit == u.mJy / u.beam
+
+
+@pytest.mark.filterwarnings("ignore:bdsf. The")
+def test_an_image_without_a_beam_has_fluxes_in_its_own_unit(field, detections):
+    counts = read_image(np.asarray(field.data), unit="ct")
+    catalog = find(counts, "bdsf").catalog
+    assert catalog["flux"].unit == u.ct * u.pix
+    assert catalog["fwhm_major"].unit == u.pix
+    widths = field.meta["beam"].fwhm_pixels(pixel_scale(field.wcs))
+    area = np.pi / (4 * np.log(2)) * widths[0] * widths[1]
+    brightest = detections.catalog["flux"].value.max() * area
+    assert catalog["flux"].value.max() == pytest.approx(brightest, rel=0.05)
+
+
+@pytest.mark.filterwarnings("ignore:bdsf. The frequency")
+def test_a_solar_image_gets_solar_columns(field):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cunit = ["HPLN-TAN", "HPLT-TAN"], ["arcsec", "arcsec"]
+    wcs.wcs.cdelt, wcs.wcs.crpix = [2.0, 2.0], [1, 1]
+    width = field.meta["beam"].fwhm_pixels(pixel_scale(field.wcs))[0]
+    sun = read_image(np.asarray(field.data), unit="DN", beam=f"{2 * width}")
+    sun.wcs = wcs
+    with pytest.warns(match="stand-in sky"):
+        catalog = find(sun, "bdsf").catalog
+    np.testing.assert_allclose(catalog["hpc_x"].to_value("arcsec"), 2 * catalog["x_centroid"].value, atol=0.01)
+    strong = catalog["snr"] > 30
+    assert strong.sum() >= 3
+    assert (catalog["fwhm_major"][strong].to_value("arcsec") >= 2 * width * 0.95).all()
+
+
+def test_a_given_background_is_used(field):
+    shape = field.shape
+    rms = np.full(shape, 10 * np.std(field.data))
+    with pytest.warns(UserWarning, match=r"found nothing|bdsf"):
+        found = find(field, "bdsf", background=np.zeros(shape), noise=rms * 1e3)
+    assert len(found) == 0
+
+
+def test_presets_are_overruled_by_options():
+    assert BDSFFinder(preset="tuned")._chosen() == {"thresh_isl": 2.5, "thresh_pix": 3.0, "minpix_isl": 3}
+    assert BDSFFinder(preset="tuned", thresh_pix=5.0)._chosen()["thresh_pix"] == 5.0
+    assert BDSFFinder()._chosen() == {}
+    assert BDSFFinder(rms_box=(60, 20))._chosen() == {"rms_box": (60, 20)}
+
+
+@pytest.mark.parametrize(
+    ("options", "fragment"),
+    [({"thresh_pix": -1.0}, "thresh_pix"), ({"preset": "best"}, r"default\|tuned"), ({"rms_boxx": 1}, "rms_box"),
+     ({"output_all": True}, "output_all"), ({"mean_map": "maybe"}, "mean_map")],
+)  # fmt: skip
+def test_wrong_options_are_refused(options, fragment):
+    with pytest.raises(UsageError, match=fragment):
+        get_finder("bdsf", **options)
+
+
+def test_text_options_have_pybdsfs_types():
+    finder = BDSFFinder.from_text({"rms_box": "60,20", "mean_map": "zero", "thresh_pix": "4"})
+    assert tuple(finder.rms_box) == (60, 20)
+    assert (finder.mean_map, finder.thresh_pix) == ("zero", 4.0)
+
+
+def test_the_log_is_kept_on_request(field, tmp_path):
+    find(field, "bdsf", log=str(tmp_path / "run.log"))
+    assert "PyBDSF" in (tmp_path / "run.log").read_text()
+
+
+def test_a_failing_engine_is_one_line(field, monkeypatch):
+    def fail(*args, **kwargs):
+        msg = "PyBDSF stopped: no reason"
+        raise engine.EngineError(msg)
+
+    monkeypatch.setattr("astroseg_bdsf.finder.run", fail)
+    with pytest.raises(AstrosegError, match=r"bdsf on .*: PyBDSF stopped: no reason"):
+        find(field, "bdsf")
+
+
+def test_a_lost_island_is_reported(field, monkeypatch):
+    from dataclasses import replace
+
+    def lose(*args, **kwargs):
+        return replace(
+            engine.run(*args, **kwargs), failed=[engine.Failure(7, 11, 12, (0, 1, 2, 3), "it took too long")]
+        )
+
+    monkeypatch.setattr("astroseg_bdsf.finder.run", lose)
+    with pytest.warns(match=r"island at x = 11, y = 12 has no sources: it took too long"):
+        found = find(field, "bdsf")
+    assert found.catalog.meta["bdsf_failed_islands"][0]["island"] == 7
