@@ -276,7 +276,7 @@ def _clipped(values: np.ndarray) -> tuple[float, float]:
     scale = scale or float(values[-1]) - float(values[0]) or 1.0
     centred = (values.astype(np.float64) - offset) / scale
     centred = centred[np.abs(centred) <= 100]
-    low, high = 0, centred.size
+    low, high, unclipped = 0, centred.size, 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         first = np.concatenate([[0.0], np.cumsum(centred)])
         second = np.concatenate([[0.0], np.cumsum(centred * centred)])
@@ -285,6 +285,7 @@ def _clipped(values: np.ndarray) -> tuple[float, float]:
             median = 0.5 * (centred[low + (count - 1) // 2] + centred[low + count // 2])
             mean = (first[high] - first[low]) / count
             sigma = np.sqrt(max((second[high] - second[low]) / count - mean * mean, 0.0))
+            unclipped = unclipped or sigma
             new = (
                 int(np.searchsorted(centred, median - CLIP * sigma, side="left")),
                 int(np.searchsorted(centred, median + CLIP * sigma, side="right")),
@@ -293,7 +294,8 @@ def _clipped(values: np.ndarray) -> tuple[float, float]:
                 break
             low, high = new
     mode = 2.5 * median - 1.5 * mean if abs(mean - median) < 0.3 * sigma else median
-    return mode * scale + offset, sigma * scale
+    # Few counts on an empty sky are all clipped away, yet they are its noise.
+    return mode * scale + offset, (sigma or unclipped) * scale
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

@@ -76,8 +76,8 @@ class Column:
 #: Every column of a catalogue, in order.
 COLUMNS = (
     Column("label", "", "meta.id;meta.main", "Number of the source in the label image and the region file", "i4"),
-    Column("x_centroid", "pix", "pos.cartesian.x;instr.det", "Centroid, 0-based pixels along the first FITS axis"),
-    Column("y_centroid", "pix", "pos.cartesian.y;instr.det", "Centroid, 0-based pixels along the second FITS axis"),
+    Column("x_centroid", "pix", "pos.cartesian.x;instr.det", "Centroid weighted by brightness squared, 0-based pixels along the first FITS axis"),
+    Column("y_centroid", "pix", "pos.cartesian.y;instr.det", "Centroid weighted by brightness squared, 0-based pixels along the second FITS axis"),
     Column("ra", "deg", "pos.eq.ra;meta.main", "Right ascension", sky="equatorial"),
     Column("dec", "deg", "pos.eq.dec;meta.main", "Declination", sky="equatorial"),
     Column("ra_err", "deg", "stat.error;pos.eq.ra", "Standard error of ra, on the sky (times cos dec)", sky="equatorial"),

@@ -94,7 +94,8 @@ class Detections:
 class SourceFinder(Configurable):
     """Base of all finders.
 
-    A subclass stores its options in a keyword-only constructor and writes `find`. It ends with
+    A subclass stores its options in a keyword-only constructor and writes `find`. It begins with
+    ``self.validate()`` and ``self.check_prompts(prompts)``, and ends with
     ``return self.detections(image, catalog, labels)``, which checks the answer and notes the
     provenance.
 

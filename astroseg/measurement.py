@@ -36,7 +36,8 @@ def measure(
     probability : 2-D `~numpy.ndarray`, optional
         The column ``probability`` is its maximum over each label.
     correct : bool, optional
-        Correct flux and size for the part of the source outside the isophote, see Notes.
+        Correct flux and size for the part of the source outside the isophote, and sharpen the centroid, see Notes.
+        Without it the columns are plain sums and moments over the pixels of each label.
 
     Returns
     -------
@@ -50,9 +51,13 @@ def measure(
     of pixels by their noise biases them. The flag 16 says where this is not to be trusted: more than half of the flux
     would be missing (the correction stops there), or the isophote lies below 1.5 sigma.
 
+    The centroid is weighted by the brightness squared: for a Gaussian nearly as precise as a fit, where the plain
+    centroid, which ``correct=False`` gives, is led astray by the noise of the faint outer pixels. Of a lopsided source it
+    lies closer to the peak.
+
     The errors follow Condon (1997, PASP 109, 166, eqs. 20, 21 and 41) with noise correlated over one
     beam, or not correlated where there is no beam; that of the flux is at least that of a sum over the label, that of
-    the position is enlarged to that of a centroid (`centroid_variance`), which is no optimal fit.
+    the position includes what a centroid loses to a fit (`centroid_variance`).
     """
     if "background" not in image.meta:
         image = standardize(image)
@@ -71,8 +76,10 @@ def _columns(sums: Sums, image: CCDData, *, correct: bool) -> QTable:
         share, spread, untrusted = _correction(sums, covariance, rms) if correct else (1.0, 1.0, False)
         covariance = covariance / np.broadcast_to(spread, x.shape)[:, None, None]
         relative_position, relative_flux = _condon(covariance, snr, image)
-        relative_position = relative_position * centroid_variance(share, snr)
+        relative_position = relative_position * centroid_variance(share)
         flags = sums.flags | np.where(untrusted, UNTRUSTED, 0) | np.where(weighted, 0, DEGENERATE)
+        if correct:
+            x, y = np.where(weighted, sums.qx / sums.q, x), np.where(weighted, sums.qy / sums.q, y)
         x, y = x + sums.x0, y + sums.y0
         values = {
             "label": sums.label,
@@ -105,17 +112,14 @@ def _covariance(sums: Sums, x, y, weighted) -> np.ndarray:
     return np.stack([np.stack([xx, xy], axis=-1), np.stack([xy, yy], axis=-1)], axis=-2)
 
 
-def centroid_variance(share: np.ndarray, snr: np.ndarray) -> np.ndarray:
-    """Variance of an isophotal centroid over that of an optimal fit (Condon's).
+def centroid_variance(share: np.ndarray) -> np.ndarray:
+    """Variance of the centroid over that of an optimal fit (Condon's), from the share of flux above the isophote.
 
-    The centroid of an island is a linear functional of the noise: the pixels' own, and the border that it
-    moves. For noise of the source's own correlation length its variance is an integral over Fourier
-    space, which this parabola in ``u = ln(peak / isophote)`` follows to 4 %. The brighter the source, the farther
-    out its faint border, and the less its centroid gains from the signal.
+    A centroid is a linear functional of the noise: of the pixels, and of the border that the noise moves. For noise of
+    the source's own correlation length its variance is an integral over Fourier space, which this formula
+    follows to 6 %. With the plain brightness as weight it would grow with ``ln(peak / isophote)`` without limit.
     """
-    with np.errstate(divide="ignore"):
-        u = np.minimum(-np.log1p(-np.asarray(share, dtype=float)), np.log(np.fmax(snr, 1)))
-    return 0.85 + 0.1 * u + 0.3 * u * u
+    return 1.5 - 0.7 * np.fmax(1 - np.asarray(share, dtype=float), 0) ** (2 / 3)
 
 
 def _correction(sums: Sums, covariance, rms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -35,6 +35,8 @@ class Sums:
         Number of pixels, sums of the image (background off) and of the noise.
     w, x, y, xx, yy, xy : `~numpy.ndarray`
         Moments, with the image as weight; pixels below zero weigh nothing.
+    q, qx, qy : `~numpy.ndarray`
+        The first of them with the image squared as weight.
     px, py : `~numpy.ndarray`
         Sums of the pixel positions, for labels without weight.
     low, high, score : `~numpy.ndarray`
@@ -54,6 +56,9 @@ class Sums:
     xx: np.ndarray
     yy: np.ndarray
     xy: np.ndarray
+    q: np.ndarray
+    qx: np.ndarray
+    qy: np.ndarray
     px: np.ndarray
     py: np.ndarray
     low: np.ndarray
@@ -79,8 +84,9 @@ class Sums:
         merged["yy"] = total(every["yy"] + 2 * dy * y + dy * dy * w)
         merged["xy"] = total(every["xy"] + dx * y + dy * x + dx * dy * w)
         merged["x"], merged["y"] = total(x + dx * w), total(y + dy * w)
+        merged["qx"], merged["qy"] = total(every["qx"] + dx * every["q"]), total(every["qy"] + dy * every["q"])
         merged["px"], merged["py"] = total(every["px"] + dx * count), total(every["py"] + dy * count)
-        for name in ("count", "flux", "rms", "w"):
+        for name in ("count", "flux", "rms", "w", "q"):
             merged[name] = total(every[name])
         for name, extend, start in (
             ("low", np.minimum, np.inf),
@@ -156,6 +162,9 @@ def _strip_sums(image, labels, probability, background: Background, saturation, 
         xx=total(wx * local_x),
         yy=total(wy * y),
         xy=total(wx * y),
+        q=total(weight * weight),
+        qx=total(weight * wx),
+        qy=total(weight * wy),
         px=total(local_x),
         py=total(y.astype(float)),
         low=extreme(np.minimum, np.inf, values),

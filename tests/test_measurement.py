@@ -71,10 +71,13 @@ def test_an_object_over_many_blocks_is_measured_like_one_in_the_corner():
     big = gaussian((700, 900), 450.3, 330.6, 90, 50, 30)
     labels = (big > 0.05).astype(np.int32)
     catalog = measure(prepared(big, rms=1e-3), labels, correct=False)
+    sharp = measure(prepared(big, rms=1e-3), labels)
     rows, columns = np.nonzero(labels)
     weight = big[rows, columns]
     assert catalog["x_centroid"].value[0] == pytest.approx(np.average(columns, weights=weight), abs=1e-9)
     assert catalog["y_centroid"].value[0] == pytest.approx(np.average(rows, weights=weight), abs=1e-9)
+    assert sharp["x_centroid"].value[0] == pytest.approx(np.average(columns, weights=weight**2), abs=1e-9)
+    assert sharp["y_centroid"].value[0] == pytest.approx(np.average(rows, weights=weight**2), abs=1e-9)
     covariance = np.cov(np.stack([columns, rows]), aweights=weight, ddof=0)
     widths = np.sqrt(np.linalg.eigvalsh(covariance)) * FWHM_PER_SIGMA
     assert catalog["fwhm_minor"].value[0] == pytest.approx(widths[0], rel=1e-9)
@@ -166,20 +169,20 @@ def test_position_errors_are_those_seen(snr):
 
 
 @pytest.mark.parametrize("u", [0.7, 1.9, 4.2])
-def test_variance_of_an_isophotal_centroid_by_fourier_integral(u):
-    """The functional that the fitted parabola stands for, integrated on a grid."""
+def test_variance_of_the_centroid_by_fourier_integral(u):
+    """The functional that the formula stands for, integrated on a grid."""
     sigma, size = 16.0, 512
     axis = np.arange(size) - size // 2
     x, y = np.meshgrid(axis, axis)
-    depth = u - (x * x + y * y) / (2 * sigma**2)  # ln(brightness / isophote)
-    functional = np.where(depth > 0, 1 + depth, 0)
+    brightness = np.exp(u - (x * x + y * y) / (2 * sigma**2))  # in units of the isophote
+    functional = np.where(brightness > 1, 2 * brightness - 1, 0)
     k = 2 * np.pi * np.fft.fftfreq(size)
     weight = sigma**2 * k[np.newaxis] * np.abs(np.fft.fft2(functional))
     power = 2 * np.pi * sigma**2 * np.exp(-(sigma**2) * (k[:, np.newaxis] ** 2 + k[np.newaxis] ** 2) / 2)
-    flux = 2 * np.pi * sigma**2 * (np.exp(u) - 1)
-    deviation = np.sqrt((weight**2 * power).sum()) / size * np.exp(u) / flux / sigma
+    squared = np.pi * sigma**2 * (np.exp(2 * u) - 1)
+    deviation = np.sqrt((weight**2 * power).sum()) / size * np.exp(u) / squared / sigma
     optimal = np.sqrt(2 * 4 * 0.5 / 1.5**3)  # Condon's, for noise2 = half the source's area
-    ours = np.sqrt(centroid_variance(np.array([1 - np.exp(-u)]), np.array([1e9])))[0]
+    ours = np.sqrt(centroid_variance(1 - np.exp(-u)))
     assert ours == pytest.approx(deviation / optimal, rel=0.06)
 
 

@@ -15,10 +15,11 @@ from astropy.table import QTable
 
 from astroseg.errors import AstrosegWarning
 from astroseg.finder import Detections, SourceFinder
-from astroseg.options import Configurable
+from astroseg.restorer import Restorer
 
 __all__ = [
     "STEADY",
+    "Backend",
     "assert_found_again",
     "assert_same",
     "assert_same_catalog",
@@ -30,11 +31,13 @@ __all__ = [
     "sky_pixels",
 ]
 
+Backend = SourceFinder | Restorer
+
 #: Columns that hardly move when the last bits of the pixels do.
 STEADY = ("label", "x_centroid", "y_centroid", "peak_flux", "flux", "snr", "n_pixels", "local_rms")
 
 
-def quietly(backend: Configurable, image: Any, **options: Any) -> Any:
+def quietly(backend: Backend, image: Any, **options: Any) -> Any:
     """Run ``find`` or ``restore`` without warnings: an empty answer is what several checks ask for."""
     run = backend.find if isinstance(backend, SourceFinder) else backend.restore
     with warnings.catch_warnings():
@@ -42,14 +45,14 @@ def quietly(backend: Configurable, image: Any, **options: Any) -> Any:
         return run(image, **options)
 
 
-def need_repeatable(backend: Configurable) -> None:
+def need_repeatable(backend: Backend) -> None:
     """End a check that compares two runs where the backend declares that they may differ."""
     if not backend.repeatable:
         msg = f"{backend.name} declares repeatable = False, so that two of its runs cannot be compared"
         raise unittest.SkipTest(msg)
 
 
-def pickled(backend: Configurable) -> Any:
+def pickled(backend: Backend) -> Any:
     """Pickle and unpickle a backend; the copy must have its options."""
     try:
         copy = pickle.loads(pickle.dumps(backend))  # noqa: S301 - our own bytes

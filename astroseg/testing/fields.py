@@ -70,8 +70,8 @@ def make_field(
     """
     rng = np.random.default_rng(seed)
     x, y = _positions(rng, shape, n_sources, margin=border + 2 * beam)
-    peak = np.exp(rng.uniform(*np.log(snr), n_sources)) * (noise or 1e-4)
-    width = beam * np.hypot(1, rng.uniform(*size, n_sources))
+    peak = np.exp(rng.uniform(np.log(snr[0]), np.log(snr[1]), n_sources)) * (noise or 1e-4)
+    width = beam * np.hypot(1, rng.uniform(size[0], size[1], n_sources))
     peak = peak * (beam / width) ** 2
     # A circular Gaussian is the product of one in y and one in x.
     along_y, along_x = (

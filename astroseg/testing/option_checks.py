@@ -8,12 +8,11 @@ import re
 from typing import Any
 
 from astroseg.errors import UsageError
-from astroseg.options import Configurable
-from astroseg.testing.compare import quietly
+from astroseg.testing.compare import Backend, quietly
 from astroseg.testing.fields import make_field
 
 
-def check_name(backend: Configurable) -> None:
+def check_name(backend: Backend) -> None:
     """The class has a name that the command line can take, and a docstring that begins with a sentence."""
     assert re.fullmatch(r"[a-z][a-z0-9_-]*", backend.name), (
         f"name = {backend.name!r}: give the class a name of lowercase letters, digits, '-' and '_'"
@@ -21,7 +20,7 @@ def check_name(backend: Configurable) -> None:
     assert inspect.getdoc(type(backend)), f"{type(backend).__name__} has no docstring"
 
 
-def check_constructor_only_stores(backend: Configurable) -> None:
+def check_constructor_only_stores(backend: Backend) -> None:
     """The constructor takes keyword-only options with defaults, keeps them as they are, and nothing else."""
     cls = type(backend)
     for key, parameter in inspect.signature(cls).parameters.items():
@@ -39,16 +38,16 @@ def check_constructor_only_stores(backend: Configurable) -> None:
     assert not extra, f"the constructor sets {', '.join(extra)}, which is no option; make it a class attribute"
 
 
-def check_options_documented(backend: Configurable) -> None:
+def check_options_documented(backend: Backend) -> None:
     """Every option has a type and a meaning in the Parameters section of the docstring."""
     for key, option in type(backend).options().items():
         assert option.annotation is not Any, f"the option {key} has no type annotation"
         assert option.meaning, f"the option {key} has no meaning; describe it under Parameters in the class docstring"
 
 
-def check_unknown_option(backend: Configurable) -> None:
+def check_unknown_option(backend: Backend) -> None:
     """An option that does not exist is refused."""
-    cls = type(backend)
+    cls: Any = type(backend)
     try:
         cls.option("no_such_option")
     except UsageError:
@@ -64,7 +63,7 @@ def check_unknown_option(backend: Configurable) -> None:
     raise AssertionError(msg)
 
 
-def check_wrong_values(backend: Configurable) -> None:
+def check_wrong_values(backend: Backend) -> None:
     """A value of the wrong type ends in a UsageError before any work is done."""
     image, _ = make_field(shape=(64, 64), n_sources=1)
     for key in type(backend).options():
@@ -80,22 +79,22 @@ def check_wrong_values(backend: Configurable) -> None:
         raise AssertionError(msg)
 
 
-def check_repr(backend: Configurable) -> None:
+def check_repr(backend: Backend) -> None:
     """The repr gives back the options, as plain values."""
     text = repr(backend)
+    wrong = f"the repr {text} is not {type(backend).__name__} with plain values in brackets"
     try:
         call = ast.parse(text, mode="eval").body
-        values = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-        name = call.func.id
-    except (SyntaxError, ValueError, AttributeError) as error:
-        msg = f"the repr {text} is not the class name with plain values in brackets"
-        raise AssertionError(msg) from error
-    assert name == type(backend).__name__, f"the repr {text} does not begin with {type(backend).__name__}"
+        assert isinstance(call, ast.Call), wrong
+        assert ast.unparse(call.func) == type(backend).__name__, wrong
+        values = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise AssertionError(wrong) from error
     again = type(backend)(**values).get_params()
     assert again == backend.get_params(), f"the repr {text} stands for {again}, not for {backend.get_params()}"
 
 
-def check_options_from_text(backend: Configurable) -> None:
+def check_options_from_text(backend: Backend) -> None:
     """Options written as text, as in ``--set key=value``, give the same options."""
     params = backend.get_params()
     again = type(backend).from_text({key: str(value) for key, value in params.items()}).get_params()

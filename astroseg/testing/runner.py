@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from astroseg.errors import UsageError
 from astroseg.finder import SourceFinder
-from astroseg.options import Configurable
 from astroseg.testing import finder_checks, option_checks, restorer_checks
+from astroseg.testing.compare import Backend
 
 if TYPE_CHECKING:
     import pytest
@@ -63,7 +63,7 @@ class CheckResult:
         return self.status != "failed"
 
 
-def run_checks(backend: SourceFinder | Restorer) -> list[CheckResult]:
+def run_checks(backend: Backend) -> list[CheckResult]:
     """Run all checks on a finder or restorer; needs no pytest.
 
     Examples
@@ -103,7 +103,7 @@ def parametrize_restorers(*restorers: Restorer) -> pytest.MarkDecorator:
     return _parametrize("restorer", restorers)
 
 
-def _parametrize(argument: str, backends: tuple[Configurable, ...]) -> pytest.MarkDecorator:
+def _parametrize(argument: str, backends: tuple[Backend, ...]) -> pytest.MarkDecorator:
     import pytest  # the checks themselves run without it
 
     cases = []
@@ -118,15 +118,15 @@ def _parametrize(argument: str, backends: tuple[Configurable, ...]) -> pytest.Ma
     return pytest.mark.parametrize((argument, "check"), cases)
 
 
-def _checks_for(backend: Configurable) -> dict[str, Check]:
+def _checks_for(backend: Backend) -> dict[str, Check]:
     return CHECKS if isinstance(backend, SourceFinder) else RESTORER_CHECKS
 
 
-def _unknown_expectations(backend: Configurable) -> list[str]:
+def _unknown_expectations(backend: Backend) -> list[str]:
     return sorted(set(backend.expected_failures) - set(_checks_for(backend)))
 
 
-def _run(backend: Configurable, name: str, check: Check) -> CheckResult:
+def _run(backend: Backend, name: str, check: Check) -> CheckResult:
     expected = backend.expected_failures.get(name)
     try:
         check(backend)
