@@ -122,7 +122,8 @@ def checksum(image: CCDData) -> str:
             while block := stream.read(1 << 22):
                 digest.update(block)
     else:
-        digest.update(np.ascontiguousarray(image.data).tobytes())
+        little = image.data.dtype.newbyteorder("<")  # the same pixels in another byte order are the same image
+        digest.update(np.ascontiguousarray(image.data, dtype=little).tobytes())
     return digest.hexdigest()
 
 

@@ -19,6 +19,9 @@ import astroseg
 from astroseg.errors import AstrosegWarning
 
 
+BEAM = (1.5 / 3600, 1.5 / 3600, 0.0)  # deg; the header has it in single precision
+
+
 def yen(path: Path) -> None:
     print("yen on the west image")
     for transform, background, noise in (
@@ -35,12 +38,12 @@ def yen(path: Path) -> None:
 
 
 def alone(path: Path, **options) -> dict[str, np.ndarray]:
-    """PyBDSF by itself, on the file."""
+    """PyBDSF by itself, on the file; without BPA in the header it has to be told the beam."""
     import bdsf
 
     with tempfile.TemporaryDirectory() as folder:
         logging.disable(logging.CRITICAL)
-        image = bdsf.process_image(str(path), quiet=True, outdir=folder, **options)
+        image = bdsf.process_image(str(path), quiet=True, outdir=folder, beam=BEAM, **options)
         logging.disable(logging.NOTSET)
         Path(f"{path}.pybdsf.log").unlink(missing_ok=True)
     sources = image.sources
@@ -48,7 +51,7 @@ def alone(path: Path, **options) -> dict[str, np.ndarray]:
         "ra": np.array([source.posn_sky_centroid[0] for source in sources]) % 360,
         "dec": np.array([source.posn_sky_centroid[1] for source in sources]),
         "flux": np.array([source.total_flux for source in sources]),
-        "peak_flux": np.array([source.peak_flux_centroid for source in sources]),
+        "peak_flux": np.array([source.peak_flux_max for source in sources]),
     }
 
 
