@@ -142,9 +142,9 @@ def find_wcs(header: fits.Header, name: str, fobj: fits.HDUList | None = None) -
 
 def _refuse_words(header: fits.Header) -> None:
     """Raise `ValueError` where a number is text; wcslib would take the default in its place."""
-    for key, value in header.items():
-        if isinstance(value, str) and re.fullmatch(r"(CRVAL|CRPIX|CDELT)\d|(CD|PC)\d_\d", key):
-            msg = f"{key} is '{value}'"
+    for key in header:
+        if re.fullmatch(r"(CRVAL|CRPIX|CDELT)\d|(CD|PC)\d_\d", key) and isinstance(header[key], str):
+            msg = f"{key} is '{header[key]}'"
             raise ValueError(msg)
 
 

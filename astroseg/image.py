@@ -142,7 +142,9 @@ def _from_file(path: Path, hdu, plane, unit) -> CCDData:
             with fits.open(path) as hdul:
                 # A name that is not UTF-8 would end in an error wherever it is written.
                 name = os.fsencode(path.name).decode(errors="replace")
-                return _from_hdu(_choose_hdu(hdul, hdu, name), hdul, plane, unit, name, path)
+                chosen = _choose_hdu(hdul, hdu, name)
+                chosen.verify("silentfix+ignore")  # a text without quotes, for one
+                return _from_hdu(chosen, hdul, plane, unit, name, path)
     except (AstrosegError, AstrosegWarning):
         raise
     except PermissionError as error:

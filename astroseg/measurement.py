@@ -52,8 +52,8 @@ def measure(
     would be missing (the correction stops there), or the isophote lies below 1.5 sigma.
 
     The centroid is weighted by the brightness squared: for a Gaussian nearly as precise as a fit, where the plain
-    centroid, which ``correct=False`` gives, is led astray by the noise of the faint outer pixels. Of a lopsided source it
-    lies closer to the peak.
+    centroid, which ``correct=False`` gives, is led astray by the noise of the faint outer pixels. Of a lopsided source
+    it lies closer to the peak.
 
     The errors follow Condon (1997, PASP 109, 166, eqs. 20, 21 and 41) with noise correlated over one
     beam, or not correlated where there is no beam; that of the flux is at least that of a sum over the label, that of
@@ -112,7 +112,7 @@ def _covariance(sums: Sums, x, y, weighted) -> np.ndarray:
     return np.stack([np.stack([xx, xy], axis=-1), np.stack([xy, yy], axis=-1)], axis=-2)
 
 
-def centroid_variance(share: np.ndarray) -> np.ndarray:
+def centroid_variance(share: np.ndarray | float) -> np.ndarray:
     """Variance of the centroid over that of an optimal fit (Condon's), from the share of flux above the isophote.
 
     A centroid is a linear functional of the noise: of the pixels, and of the border that the noise moves. For noise of

@@ -53,8 +53,10 @@ def main() -> None:
     catalog = SourceCatalog(data, SegmentationImage(labels), error=np.ones(data.shape))
     theirs = {name: getattr(catalog, name) for name in COLUMNS}
     end = time.perf_counter()
-    print(f"{len(ours):,} labels: measure {middle - start:.2f} s, SourceCatalog {end - middle:.2f} s, "
-          f"ratio {(end - middle) / (middle - start):.0f}x")
+    print(
+        f"{len(ours):,} labels: measure {middle - start:.2f} s, SourceCatalog {end - middle:.2f} s, "
+        f"ratio {(end - middle) / (middle - start):.0f}x"
+    )
     sigma = 1 / FWHM_PER_SIGMA
     pairs = {
         "x_centroid": (ours["x_centroid"].value, theirs["x_centroid"]),
@@ -68,7 +70,6 @@ def main() -> None:
     for name, (mine, other) in pairs.items():
         difference = np.abs(np.asarray(mine) - np.asarray(other)) / np.maximum(np.abs(np.asarray(other)), 1e-12)
         print(f"  {name:12} largest relative difference {difference.max():.1e}")
-
 
 
 if __name__ == "__main__":

@@ -63,13 +63,15 @@ def deepsource(folder):
     """MeerKAT-like fields; the truth's fluxes and positions are offset in common."""
     for number in (1, 2, 3):
         path = folder / f"deepsource/image{number}.fits"
-        lines = [line.split() for line in path.with_suffix(".txt").read_text().splitlines() if line.startswith("Source")]
+        lines = [
+            line.split() for line in path.with_suffix(".txt").read_text().splitlines() if line.startswith("Source")
+        ]
         ra, dec, flux = (np.array([float(line[column]) for line in lines]) for column in (1, 2, 3))
         fluxes = {}
         for backend in available(("sigma", "peaks", "bdsf")):
             detections = astroseg.find(path, backend)
             image = detections.image
-            xy = np.column_stack(image.wcs.all_world2pix(ra, dec, 0)) + [-0.8, -0.9]
+            xy = np.column_stack(image.wcs.all_world2pix(ra, dec, 0)) + np.array([-0.8, -0.9])
             rms = np.median(detections.catalog["local_rms"].value)
             use = 1.69 * flux / rms >= SIGNIFICANT
             fluxes[backend] = report(f"deepsource image{number} {backend}", detections, xy, flux, use, 9.0, 24)
@@ -91,7 +93,9 @@ if __name__ == "__main__":
         sys.exit("Set ASTROSEG_REAL_DATA to the folder of the real images.")
     warnings.simplefilter("ignore", AstrosegWarning)
     radio = Path(os.environ["ASTROSEG_REAL_DATA"]) / "radio"
-    print(f"{'field and finder':24} {'found':>6} {'truth':>6} {'complete':>9} {'|offset|':>9} {'dx':>7} {'dy':>7} "
-          f"{'scatter':>8} {'flux':>8}   (pixels; medians; scatter per axis, 1.48 MAD; truth of peak S/N >= 10)")
+    print(
+        f"{'field and finder':24} {'found':>6} {'truth':>6} {'complete':>9} {'|offset|':>9} {'dx':>7} {'dy':>7} "
+        f"{'scatter':>8} {'flux':>8}   (pixels; medians; scatter per axis, 1.48 MAD; truth of peak S/N >= 10)"
+    )
     synthetic(radio)
     deepsource(radio)

@@ -18,7 +18,6 @@ from astropy.io import fits
 import astroseg
 from astroseg.errors import AstrosegWarning
 
-
 BEAM = (1.5 / 3600, 1.5 / 3600, 0.0)  # deg; the header has it in single precision
 
 
@@ -69,9 +68,7 @@ def bdsf(path: Path) -> None:
             reference = alone(copy, **theirs)
             catalog = found.catalog
             ids = np.argsort(catalog["bdsf_source_id"])
-            worst = {
-                key: np.max(np.abs(np.asarray(catalog[key].value)[ids] / reference[key] - 1)) for key in reference
-            }
+            worst = {key: np.max(np.abs(np.asarray(catalog[key].value)[ids] / reference[key] - 1)) for key in reference}
             labels = np.unique(found.labels)
             print(
                 f"  {name:28} {len(catalog):,} sources, alone {reference['ra'].size:,}; labels {labels.size - 1:,}; "

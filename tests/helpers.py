@@ -8,7 +8,9 @@ from astropy.wcs import WCS
 from astroseg import read_image, standardize
 
 
-def make_wcs(shape=(64, 64), *, cdelt=(-2.0, 2.0), crval=(30.0, -45.0), angle=0.0, kinds=("RA---TAN", "DEC--TAN")) -> WCS:
+def make_wcs(
+    shape=(64, 64), *, cdelt=(-2.0, 2.0), crval=(30.0, -45.0), angle=0.0, kinds=("RA---TAN", "DEC--TAN")
+) -> WCS:
     """A celestial WCS with pixels of ``cdelt`` arcsec, turned by ``angle`` degrees."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = list(kinds)

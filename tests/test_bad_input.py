@@ -231,6 +231,8 @@ ODD = [
     ("cube with --plane", lambda: image(np.stack([0 * field(), field()])), 1, "", "--plane 1"),
     ("card doubled", lambda: patched("BPA", "BUNIT   = 'K'"), 1, "", ""),
     ("card not ASCII", lambda: patched("BPA", "OBSERVER= 'Bjørn'".encode("latin-1")), 1, "", ""),
+    ("unit without quotes", lambda: patched("BUNIT", "BUNIT   = Jy/beam"), 1, "", ""),
+    ("number without sense", lambda: patched("BPA", "BPA     = 1.2.3"), 1, "", ""),
     ("card not standard", lambda: patched("BPA", "ESO-LOG 00:00:00> DATE"), 1, "", ""),
     ("rubbish at the end", lambda: image() + b"rubbish" * 1000, 1, "", ""),
     ("last block not filled", lambda: image()[: -(2880 - 64 * 64 * 4 % 2880)], 1, "", ""),

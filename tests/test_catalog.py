@@ -10,11 +10,10 @@ import pytest
 from astropy.io import fits
 from astropy.io.votable import parse, ucd
 from astropy.table import QTable
+from helpers import gaussian, make_wcs
 
 from astroseg import AstrosegError, find, read_catalog, read_image
 from astroseg.catalog import COLUMNS, FORMATS, columns_for, complete, write_catalog
-
-from helpers import gaussian, make_wcs
 
 KINDS = {
     "equatorial": ("RA---TAN", "DEC--TAN"),
@@ -108,8 +107,13 @@ def test_provenance_says_what_was_done(catalog):
 
 @pytest.mark.parametrize(
     ("name", "content", "fragment"),
-    [("missing.ecsv", None, "no file"), ("x.dat", b"1", "Known endings"), ("x.ecsv", b"\x00\x01", "Cannot read"),
-     ("x.vot", b"<nothing>", "Cannot read"), ("x.cat.fits", b"SIMPLE", "Cannot read")],
+    [
+        ("missing.ecsv", None, "no file"),
+        ("x.dat", b"1", "Known endings"),
+        ("x.ecsv", b"\x00\x01", "Cannot read"),
+        ("x.vot", b"<nothing>", "Cannot read"),
+        ("x.cat.fits", b"SIMPLE", "Cannot read"),
+    ],
 )
 def test_what_is_no_catalogue_is_refused_in_one_line(name, content, fragment, tmp_path):
     if content is not None:

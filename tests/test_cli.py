@@ -7,11 +7,10 @@ import json
 import numpy as np
 import pytest
 from astropy.io import fits
+from helpers import gaussian, make_wcs
 
 from astroseg import read_catalog
 from astroseg.cli import COMMANDS, main
-
-from helpers import gaussian, make_wcs
 
 
 @pytest.fixture
@@ -31,7 +30,9 @@ def run(capsys, monkeypatch, tmp_path):
 @pytest.fixture
 def image(tmp_path):
     rng = np.random.default_rng(2)
-    data = rng.normal(size=(90, 100)) + gaussian((90, 100), 30, 40, 2, peak=60) + gaussian((90, 100), 70, 20, 2, peak=40)
+    data = (
+        rng.normal(size=(90, 100)) + gaussian((90, 100), 30, 40, 2, peak=60) + gaussian((90, 100), 70, 20, 2, peak=40)
+    )
     header = make_wcs(data.shape).to_header()
     header["BUNIT"] = "mJy/beam"
     header["BMAJ"] = header["BMIN"] = 9.4 / 3600
@@ -55,8 +56,11 @@ def test_find_writes_and_says_what_an_astronomer_wants_to_know(run, image, tmp_p
 
 @pytest.mark.parametrize(
     "words",
-    [("--backend", "sigma:threshold=45"), ("--backend", "sigma", "--set", "threshold=45"),
-     ("--backend", "sigma:threshold=3", "--set", "threshold=45")],
+    [
+        ("--backend", "sigma:threshold=45"),
+        ("--backend", "sigma", "--set", "threshold=45"),
+        ("--backend", "sigma:threshold=3", "--set", "threshold=45"),
+    ],
 )
 def test_options_of_the_finder(run, image, tmp_path, words):
     assert run("find", image, *words, "--quiet") == (0, "", "")
@@ -173,7 +177,8 @@ def test_help_of_every_command(run):
 @pytest.mark.parametrize(
     ("words", "fragment"),
     [(("fnd",), "fnd"), (("find",), "IMAGE"), (("find", "x.fits"), "--backend"),
-     (("find", "x.fits", "-b", "sigmaa"), "Did you mean 'sigma'"), (("find", "x.fits", "-b", "sigma", "--set", "a"), "key=value"),
+     (("find", "x.fits", "-b", "sigmaa"), "Did you mean 'sigma'"),
+     (("find", "x.fits", "-b", "sigma", "--set", "a"), "key=value"),
      (("find", "x.fits", "-b", "sigma:thresh=1"), "Did you mean 'threshold'"),
      (("find", "x.fits", "-b", "sigma", "--format", "xml"), "no table format"),
      (("find", "a/x.fits", "b/x.fits", "-b", "sigma"), "Several images would write x"),

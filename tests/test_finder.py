@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.nddata import NDData
+from helpers import gaussian, make_wcs
 
 import astroseg
 from astroseg import (
@@ -22,8 +23,6 @@ from astroseg import (
     measure,
     read_image,
 )
-
-from helpers import gaussian, make_wcs
 
 
 class Constant(PixelFinder):
@@ -139,7 +138,7 @@ WRONG_MAPS = {
     "complex": (lambda batch: batch.astype(complex), "type complex128"),
     "nan": (lambda batch: batch * np.nan, "NaN"),
     "no probability": (lambda batch: {"score": batch}, "without 'probability'"),
-    "nothing": (lambda batch: None, "shape"),
+    "nothing": (lambda _: None, "shape"),
 }
 
 

@@ -30,7 +30,9 @@ def loaded_by(code: str) -> set[str]:
 
 
 def run_cli(*words: str) -> str:
-    return f"import contextlib, astroseg.cli\nwith contextlib.suppress(SystemExit): astroseg.cli.main({list(words)})\nNone"
+    return (
+        f"import contextlib, astroseg.cli\nwith contextlib.suppress(SystemExit): astroseg.cli.main({list(words)})\nNone"
+    )
 
 
 def test_import_is_light():
@@ -77,6 +79,10 @@ def test_the_core_never_imports_a_plugin():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "plugins").glob("*/src/**/*.py")), ids=lambda path: path.name)
 def test_plugins_import_public_names_only(path):
-    private = [(module, name) for module, name in imported(path) if module.partition(".")[0] == "astroseg"
-               and any(part.startswith("_") and part != "__version__" for part in (*module.split("."), name))]
+    private = [
+        (module, name)
+        for module, name in imported(path)
+        if module.partition(".")[0] == "astroseg"
+        and any(part.startswith("_") and part != "__version__" for part in (*module.split("."), name))
+    ]
     assert not private

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import gaussian, prepared
 from scipy.integrate import quad
 
 from astroseg import get_finder
 from astroseg.isophote import isophote_shares
 from astroseg.simulate.radio import correlated_noise
-
-from helpers import gaussian, prepared
 
 
 @pytest.mark.parametrize("u", [0.5, 1.2, 2.5, 6.0])

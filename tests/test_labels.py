@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import gaussian
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.measure import label as skimage_label
 
 from astroseg.labels import compact, components, deblend, hysteresis, remove_small, watershed
-
-from helpers import gaussian
 
 masks = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
@@ -66,7 +65,9 @@ def test_compact_keeps_the_partition(labels):
 
 def test_deblend_splits_two_peaks_and_leaves_one_alone():
     shape = (40, 90)
-    height = gaussian(shape, 15, 20, 3, peak=50) + gaussian(shape, 27, 20, 3, peak=40) + gaussian(shape, 70, 20, 4, peak=60)
+    height = (
+        gaussian(shape, 15, 20, 3, peak=50) + gaussian(shape, 27, 20, 3, peak=40) + gaussian(shape, 70, 20, 4, peak=60)
+    )
     labels = components(height > 2)
     assert labels.max() == 2
     split = deblend(labels, height)

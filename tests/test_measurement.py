@@ -5,6 +5,7 @@ from __future__ import annotations
 import astropy.units as u
 import numpy as np
 import pytest
+from helpers import gaussian, make_wcs, prepared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from photutils.segmentation import SegmentationImage, SourceCatalog
@@ -15,8 +16,6 @@ from astroseg.labels import components
 from astroseg.measurement import centroid_variance
 from astroseg.simulate.radio import correlated_noise
 from astroseg.sums import sum_labels
-
-from helpers import gaussian, make_wcs, prepared
 
 
 @pytest.fixture(scope="module")

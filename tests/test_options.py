@@ -65,8 +65,13 @@ def test_units_and_meanings_come_from_the_docstring():
 
 @pytest.mark.parametrize(
     ("key", "kind"),
-    [("level", "float > 0"), ("mode", "up|down|8"), ("share", "float >= 0 and <= 1"), ("cut", "float or none > 0"),
-     ("fast", "bool")],
+    [
+        ("level", "float > 0"),
+        ("mode", "up|down|8"),
+        ("share", "float >= 0 and <= 1"),
+        ("cut", "float or none > 0"),
+        ("fast", "bool"),
+    ],
 )
 def test_types_are_said_in_words(key, kind):
     assert Sample.options()[key].kind == kind
@@ -74,9 +79,20 @@ def test_types_are_said_in_words(key, kind):
 
 @pytest.mark.parametrize(
     ("key", "text", "value"),
-    [("level", "4", 4.0), ("level", "1e-3", 1e-3), ("mode", "down", "down"), ("mode", "8", 8), ("count", "7", 7),
-     ("cut", "none", None), ("cut", "2.5", 2.5), ("fast", "yes", True), ("fast", "FALSE", False),
-     ("label", "none", None), ("label", "M 31", "M 31"), ("share", "1", 1.0)],
+    [
+        ("level", "4", 4.0),
+        ("level", "1e-3", 1e-3),
+        ("mode", "down", "down"),
+        ("mode", "8", 8),
+        ("count", "7", 7),
+        ("cut", "none", None),
+        ("cut", "2.5", 2.5),
+        ("fast", "yes", True),
+        ("fast", "FALSE", False),
+        ("label", "none", None),
+        ("label", "M 31", "M 31"),
+        ("share", "1", 1.0),
+    ],
 )
 def test_text_becomes_a_value_of_the_declared_type(key, text, value):
     made = Sample.from_text({key: text})
@@ -86,9 +102,20 @@ def test_text_becomes_a_value_of_the_declared_type(key, text, value):
 
 @pytest.mark.parametrize(
     ("key", "text"),
-    [("level", "0"), ("level", "-1"), ("level", "nan"), ("level", "inf"), ("level", "high"), ("mode", "left"),
-     ("count", "2.5"), ("count", "0"), ("share", "1.1"), ("cut", "0"), ("fast", "maybe"),
-     ("level", "__import__('os')")],
+    [
+        ("level", "0"),
+        ("level", "-1"),
+        ("level", "nan"),
+        ("level", "inf"),
+        ("level", "high"),
+        ("mode", "left"),
+        ("count", "2.5"),
+        ("count", "0"),
+        ("share", "1.1"),
+        ("cut", "0"),
+        ("fast", "maybe"),
+        ("level", "__import__('os')"),
+    ],
 )
 def test_wrong_text_is_refused_with_what_is_accepted(key, text):
     with pytest.raises(UsageError, match=f"option {key} takes"):

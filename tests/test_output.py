@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
+from helpers import gaussian, make_wcs
 from regions import Regions
 
-from astroseg import AstrosegError, UsageError, find, read_catalog, read_image
-from astroseg import output
+from astroseg import AstrosegError, UsageError, find, output, read_catalog, read_image
 from astroseg.output import stem_of, write_all, write_detections
-
-from helpers import gaussian, make_wcs
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +27,15 @@ def detections():
 
 @pytest.mark.parametrize(
     ("name", "stem"),
-    [("a.fits", "a"), ("dir/a.b.FITS", "a.b"), ("a.fits.gz", "a"), ("a.fits.fz", "a"), ("a.fit", "a"), (".fits", ".fits"), ("a", "a")],
+    [
+        ("a.fits", "a"),
+        ("dir/a.b.FITS", "a.b"),
+        ("a.fits.gz", "a"),
+        ("a.fits.fz", "a"),
+        ("a.fit", "a"),
+        (".fits", ".fits"),
+        ("a", "a"),
+    ],
 )
 def test_stems(name, stem):
     assert stem_of(name) == stem
@@ -53,7 +59,15 @@ def test_catalogue_regions_and_labels_correspond(detections, tmp_path):
 
 def test_all_that_can_be_asked_for(detections, tmp_path):
     paths = write_detections(detections, tmp_path, stem="x", formats=["ecsv", "votable", "fits", "csv"], preview=True)
-    names = {"x.sigma.ecsv", "x.sigma.vot", "x.sigma.cat.fits", "x.sigma.csv", "x.sigma.reg", "x.sigma.labels.fits", "x.sigma.png"}
+    names = {
+        "x.sigma.ecsv",
+        "x.sigma.vot",
+        "x.sigma.cat.fits",
+        "x.sigma.csv",
+        "x.sigma.reg",
+        "x.sigma.labels.fits",
+        "x.sigma.png",
+    }
     assert {path.name for path in paths} == names == {path.name for path in tmp_path.iterdir()}
     assert (tmp_path / "x.sigma.png").read_bytes().startswith(b"\x89PNG")
 

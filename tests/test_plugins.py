@@ -8,8 +8,7 @@ from importlib import metadata
 
 import pytest
 
-from astroseg import PluginError, UsageError, get_finder, hookimpl
-from astroseg import plugins
+from astroseg import PluginError, UsageError, get_finder, hookimpl, plugins
 from astroseg.finder import PixelFinder
 from astroseg.plugins import load_class, registrations
 
@@ -63,7 +62,7 @@ def entry_points(monkeypatch):
 
     def install(*points):
         plugins._registry.cache_clear()
-        monkeypatch.setattr(metadata, "entry_points", lambda group: [*own, *points])
+        monkeypatch.setattr(metadata, "entry_points", lambda **_: [*own, *points])
 
     module = types.ModuleType("strangers")
     module.StrangeFinder, module.NoFinder = StrangeFinder, NoFinder
@@ -84,7 +83,8 @@ def test_a_stranger_is_found_like_our_own(entry_points):
 
 def test_a_plugin_that_raises_at_import_is_listed_with_the_reason(entry_points):
     def explode():
-        raise ImportError("No module named 'exotic'", name="exotic")
+        msg = "No module named 'exotic'"
+        raise ImportError(msg, name="exotic")
 
     def leave():
         raise SystemExit
@@ -113,8 +113,12 @@ def test_our_own_names_cannot_be_taken_silently(entry_points):
 
 @pytest.mark.parametrize(
     ("target", "fragment"),
-    [("nowhere.at.all:Class", "there is no nowhere.at.all:Class"), ("strangers", "there is no strangers"),
-     ("strangers:Missing", "no attribute 'Missing'"), ("strangers:NoFinder", "not a SourceFinder")],
+    [
+        ("nowhere.at.all:Class", "there is no nowhere.at.all:Class"),
+        ("strangers", "there is no strangers"),
+        ("strangers:Missing", "no attribute 'Missing'"),
+        ("strangers:NoFinder", "not a SourceFinder"),
+    ],
 )
 def test_a_target_that_is_no_finder_is_named(entry_points, target, fragment):
     entry_points(Point("a", lambda: offering("odd", target), "oddpkg"))
@@ -129,10 +133,13 @@ def test_a_hook_that_raises_costs_its_own_plugin_only(entry_points):
 
     @hookimpl
     def register_finders(register):
-        raise ValueError("no good")
+        msg = "no good"
+        raise ValueError(msg)
 
     module.register_finders = register_finders
-    entry_points(Point("r", lambda: module, "raising"), Point("p", lambda: offering("strange", "strangers:StrangeFinder"), "pkg"))
+    entry_points(
+        Point("r", lambda: module, "raising"), Point("p", lambda: offering("strange", "strangers:StrangeFinder"), "pkg")
+    )
     assert any("no good" in entry.error for entry in registrations())
     assert get_finder("strange").name == "strange"
 
@@ -164,7 +171,8 @@ def test_commands_of_plugins_are_added_and_broken_ones_left_out(entry_points):
 
     @hookimpl
     def fail(cli):
-        raise RuntimeError("broken command")
+        msg = "broken command"
+        raise RuntimeError(msg)
 
     module.register_commands, bad.register_commands = register_commands, fail
     entry_points(Point("c", lambda: module, "cpkg"), Point("f", lambda: bad, "fpkg"))

@@ -24,7 +24,9 @@ def test_the_same_seed_gives_the_same_bytes(sky):
 
 
 def test_the_model_holds_the_flux_of_the_catalogue(sky):
-    inside = np.all([(sky.truth[name].value > 20) & (sky.truth[name].value < 492) for name in ("x_centroid", "y_centroid")], axis=0)
+    inside = np.all(
+        [(sky.truth[name].value > 20) & (sky.truth[name].value < 492) for name in ("x_centroid", "y_centroid")], axis=0
+    )
     area = sky.image.meta["beam"].area_pixels(0.6 * u.arcsec)
     total = sky.model.sum(dtype=float) / area
     assert 0.999 * sky.truth["flux"].value[inside].sum() < total < sky.truth["flux"].value.sum()
@@ -66,7 +68,12 @@ def test_bright_sources_are_found_where_they_are(sky):
 
 def test_files_come_back(sky, tmp_path):
     paths = sky.write(tmp_path / "field")
-    assert [path.name for path in paths] == ["field.fits", "field.model.fits", "field.truth.ecsv", "field.truth.labels.fits"]
+    assert [path.name for path in paths] == [
+        "field.fits",
+        "field.model.fits",
+        "field.truth.ecsv",
+        "field.truth.labels.fits",
+    ]
     image = read_image(paths[0])
     np.testing.assert_array_equal(image.data, sky.image.data)
     assert image.meta["beam"].major.to_value("arcsec") == pytest.approx(1.5)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import gaussian, prepared
 from skimage import filters
 
 from astroseg import AstrosegWarning, find, get_finder, read_image, standardize
 from astroseg.labels import components
-
-from helpers import gaussian, prepared
 
 
 @pytest.fixture(scope="module")

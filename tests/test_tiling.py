@@ -33,8 +33,9 @@ def test_a_filter_by_tiles_equals_the_filter_of_the_whole():
     whole = uniform_filter(data, 7)
     out = np.empty_like(data)
     with ThreadPoolExecutor(2) as pool:
-        for tile, result in run_tiles(lambda tile: uniform_filter(data[tile.read], 7)[tile.crop],
-                                      plan_tiles(data.shape, 32, 3), pool, window=3):
+        for tile, result in run_tiles(
+            lambda tile: uniform_filter(data[tile.read], 7)[tile.crop], plan_tiles(data.shape, 32, 3), pool, window=3
+        ):
             out[tile.own] = result
     np.testing.assert_allclose(out, whole, atol=1e-12)
 

@@ -83,7 +83,9 @@ def _show_option(option: Option) -> None:
     kind = ", ".join(filter(None, (option.kind, option.unit)))
     click.echo(f"  {click.style(option.name, bold=True)} = {default}  ({kind})")
     width = min(shutil.get_terminal_size().columns, 100)
-    click.echo(textwrap.fill(option.meaning.replace("``", ""), width, initial_indent="      ", subsequent_indent="      "))
+    click.echo(
+        textwrap.fill(option.meaning.replace("``", ""), width, initial_indent="      ", subsequent_indent="      ")
+    )
 
 
 def _escape(text: str) -> str:

@@ -174,8 +174,9 @@ def summary(detections: Any, files: list[Path], seconds: float) -> str:
         f"beam {meta['beam']}" if meta.get("beam") else "no beam",
         f"{seconds:.1f} s",
     ]
+    name = meta.get("measured_on") or meta["image"]
     lines = [
-        f"{meta.get('measured_on') or meta['image']}: {number:,} source{'' if number == 1 else 's'} by {meta['backend']}",
+        f"{name}: {number:,} source{'' if number == 1 else 's'} by {meta['backend']}",
         "  " + "; ".join(filter(None, facts)),
         "  " + "  ".join(map(click.format_filename, files)),
     ]
