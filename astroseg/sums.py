@@ -36,7 +36,7 @@ class Sums:
     w, x, y, xx, yy, xy : `~numpy.ndarray`
         Moments, with the image as weight; pixels below zero weigh nothing.
     q, qx, qy : `~numpy.ndarray`
-        The first of them with the image squared as weight.
+        The first of them with the square of the image, in units of its typical noise, as weight.
     px, py : `~numpy.ndarray`
         Sums of the pixel positions, for labels without weight.
     low, high, score : `~numpy.ndarray`
@@ -104,8 +104,9 @@ def sum_labels(image: CCDData, labels: np.ndarray, probability: np.ndarray | Non
     """Return the `Sums` of all labels of an image that has its background."""
     background = image.meta["background"]
     saturation = _saturation(image)
+    unit = background.typical_rms() or 1.0
     parts = [
-        _strip_sums(image, labels, probability, background, saturation, start)
+        _strip_sums(image, labels, probability, background, saturation, unit, start)
         for start in range(0, image.shape[0], BLOCK)
     ]
     return Sums.merge(parts)
@@ -119,7 +120,7 @@ def _saturation(image: CCDData) -> float:
         return float(np.iinfo(image.data.dtype).max) if image.data.dtype.kind in "iu" else np.inf
 
 
-def _strip_sums(image, labels, probability, background: Background, saturation, start) -> Sums:
+def _strip_sums(image, labels, probability, background: Background, saturation, unit, start) -> Sums:
     """Sums of one row of blocks, sorted by block and label."""
     stop = min(start + BLOCK, image.shape[0])
     width = image.shape[1]
@@ -144,6 +145,9 @@ def _strip_sums(image, labels, probability, background: Background, saturation, 
     local_x = (x - block * BLOCK).astype(float)
     weight = np.maximum(values, 0)
     wx, wy = weight * local_x, weight * y
+    # In units of the noise, so that the square of no pixel overflows.
+    in_noise = np.divide(weight, rms, out=weight.copy(), where=rms > 0)
+    square = np.square(weight / unit)  # of values like 1e-200 there is no square
     raw = image.data[start:stop][y, x] if np.isfinite(saturation) else None
     flags = _pixel_flags(image, labels, start, y, x, label, raw, saturation)
     union = np.zeros(keys.size, dtype=np.int64)
@@ -162,9 +166,9 @@ def _strip_sums(image, labels, probability, background: Background, saturation, 
         xx=total(wx * local_x),
         yy=total(wy * y),
         xy=total(wx * y),
-        q=total(weight * weight),
-        qx=total(weight * wx),
-        qy=total(weight * wy),
+        q=total(square),
+        qx=total(square * local_x),
+        qy=total(square * y),
         px=total(local_x),
         py=total(y.astype(float)),
         low=extreme(np.minimum, np.inf, values),

@@ -164,7 +164,7 @@ def test_helioprojective_axes_in_arcsec(noise, ring, tmp_path):
 def test_axes_are_named_by_coordinate(noise):
     cards = {"CTYPE1": "GLAT-CAR", "CTYPE2": "GLON-CAR", "CRVAL1": 0.0}
     ax = plot_detections(detections(sky_hdu(noise, **cards)))
-    assert [axis.get_axislabel() for axis in ax.coords] == ["Galactic latitude", "Galactic longitude"]
+    assert [axis.get_axislabel() for axis in ax.coords] == ["Galactic longitude", "Galactic latitude"]
 
 
 @pytest.mark.parametrize(
