@@ -107,7 +107,8 @@ def read_map(source: Any, shape: tuple[int, int], what: str) -> np.ndarray:
     if isinstance(source, str | os.PathLike):
         data = np.asarray(_from_file(Path(source), None, None, "").data)
     else:
-        data = np.asarray(source if isinstance(source, np.ndarray) else getattr(source, "data", source)).squeeze()
+        data = np.asarray(source if isinstance(source, np.ndarray) else getattr(source, "data", source))
+        data = _cut(data.shape, data.ndim * [""], None, None, what).of(data)
     if data.shape != tuple(shape):
         msg = f"The {what} has {_size(data.shape)} pixels, the image {_size(shape)}; they must be on the same grid."
         raise ImageError(msg)

@@ -145,9 +145,8 @@ def _strip_sums(image, labels, probability, background: Background, saturation, 
     local_x = (x - block * BLOCK).astype(float)
     weight = np.maximum(values, 0)
     wx, wy = weight * local_x, weight * y
-    # In units of the noise, so that the square of no pixel overflows.
-    in_noise = np.divide(weight, rms, out=weight.copy(), where=rms > 0)
-    square = np.square(weight / unit)  # of values like 1e-200 there is no square
+    # In units of the noise, so that the square of no pixel overflows or vanishes.
+    square = np.square(weight / unit)
     raw = image.data[start:stop][y, x] if np.isfinite(saturation) else None
     flags = _pixel_flags(image, labels, start, y, x, label, raw, saturation)
     union = np.zeros(keys.size, dtype=np.int64)

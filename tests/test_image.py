@@ -316,6 +316,7 @@ def test_maps_on_the_same_grid(tmp_path):
     np.testing.assert_array_equal(read_map(path, SHAPE, "mask"), np.float32(PIXELS))
     np.testing.assert_array_equal(read_map(PIXELS[None], SHAPE, "mask"), PIXELS)
     np.testing.assert_array_equal(read_map(NDData(PIXELS), SHAPE, "mask"), PIXELS)
+    assert read_map(PIXELS[:1], (1, 40), "mask").shape == (1, 40)
     with pytest.raises(
         ImageError, match="The mask has 40 x 48 pixels, the image 48 x 40; they must be on the same grid"
     ):
