@@ -108,7 +108,7 @@ class Background:
         """Return the region with the background taken off, float64."""
         return np.asarray(data[region], dtype=np.float64) - self.level[region]
 
-    def typical_rms(self, mask: np.ndarray | None = None) -> float:
+    def typical_rms(self) -> float:
         """Median noise, from the mesh where there is one."""
         values = self.rms.values if isinstance(self.rms, MeshMap) else self.rms
         usable = values[np.isfinite(values) & (values > 0)]
@@ -181,7 +181,7 @@ def _chosen(what, measured: dict[str, Any], image: CCDData, name: str) -> Any:
     if isinstance(what, str) and not Path(what).exists():
         msg = f"There is no file {what}. The {name} is {', '.join(measured)} or a FITS file."
         raise ImageError(msg)
-    given = _compact(read_map(what, image.shape, f"{name} map"))
+    given = _compact(read_map(what, image.shape, f"{name} map", image.unit))
     if name == "noise" and not (np.isfinite(given) & (given > 0)).any():
         msg = f"The noise map of {image.meta['name']} is nowhere above 0; it must hold the noise rms of each pixel."
         raise ImageError(msg)

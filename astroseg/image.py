@@ -102,10 +102,13 @@ def read_image(
     return image
 
 
-def read_map(source: Any, shape: tuple[int, int], what: str) -> np.ndarray:
-    """Read a mask, background or noise map that belongs to an image of ``shape``."""
+def read_map(source: Any, shape: tuple[int, int], what: str, unit: u.UnitBase | None = None) -> np.ndarray:
+    """Read a mask, background or noise map that belongs to an image of ``shape`` and is wanted in its ``unit``."""
     if isinstance(source, str | os.PathLike):
-        data = np.asarray(_from_file(Path(source), None, None, "").data)
+        read = _from_file(Path(source), None, None, "")
+        found = None if unit is None else find_unit(read.meta["header"], read.meta["name"])
+        differs = found is not None and found != unit and found.is_equivalent(unit)
+        data = np.asarray(read.data) * found.to(unit) if differs else np.asarray(read.data)
     else:
         data = np.asarray(source if isinstance(source, np.ndarray) else getattr(source, "data", source))
         data = _cut(data.shape, data.ndim * [""], None, None, what).of(data)

@@ -133,6 +133,10 @@ def write_all(jobs: dict[Path, Callable[[Path], None]]) -> None:
     """
     parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in jobs}
     path = next(iter(jobs))
+    folders = [path for path in jobs if path.is_dir()]
+    if folders:
+        msg = f"Cannot write {folders[0]}: there is a folder of that name. Nothing was written."
+        raise AstrosegError(msg)
     try:
         for path, write in jobs.items():
             path.parent.mkdir(parents=True, exist_ok=True)

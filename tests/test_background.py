@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.stats import SigmaClip
 from helpers import gaussian
 from hypothesis import given
@@ -252,3 +253,10 @@ def test_the_brightest_pixel_stays_the_brightest():
     for image in (measured(data), measured(data, mask=NOISE > 3)):
         score = image.meta["background"].significance(image.data, image.mask, WHOLE)
         assert score.argmax() == 50 * SHAPE[1] + 60
+
+
+def test_a_given_map_is_converted_to_the_unit_of_the_image(tmp_path):
+    path = tmp_path / "rms.fits"
+    fits.PrimaryHDU(np.full((40, 50), 3.0), fits.Header({"BUNIT": "mJy/beam"})).writeto(path)
+    image = read_image(np.random.default_rng(1).normal(size=(40, 50)), unit="Jy/beam")
+    assert standardize(image, "none", path).meta["background"].typical_rms() == pytest.approx(3e-3)

@@ -107,6 +107,13 @@ def test_an_interruption_leaves_none(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_of_the_same_name_is_said(detections, tmp_path):
+    (tmp_path / "field.sigma.labels.fits").mkdir()
+    with pytest.raises(AstrosegError, match="a folder of that name"):
+        detections.write(tmp_path, overwrite=True)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_folder_that_is_a_file_is_said(detections, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(AstrosegError, match="Cannot write"):

@@ -46,7 +46,10 @@ def _show_list(entries: list[Registration]) -> None:
             _escape(entry.summary) if entry.ok else trouble,
             f"{_escape(entry.package)} {entry.version}",
         )
-    Console().print(table)
+    console = Console()
+    with console.capture() as capture:  # rich ends the process when the reader (head, less) goes away
+        console.print(table)
+    click.echo(capture.get(), nl=False)
     click.echo("\nOptions of one: astroseg backends NAME")
 
 

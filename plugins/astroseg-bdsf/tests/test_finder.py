@@ -160,3 +160,8 @@ def test_a_lost_island_is_reported(field, monkeypatch):
     with pytest.warns(match=r"island at x = 11, y = 12 has no sources: it took too long"):
         found = find(field, "bdsf")
     assert found.catalog.meta["bdsf_failed_islands"][0]["island"] == 7
+
+
+def test_values_beyond_single_precision_are_refused():
+    with pytest.raises(AstrosegError, match="beyond 1e"):
+        find(np.random.default_rng(1).normal(size=(64, 64)) * 1e300, "bdsf")

@@ -16,6 +16,7 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 from astroseg import AstrosegError, AstrosegWarning, Detections, SourceFinder, UsageError, measure, read_image
 from astroseg.background import Background
 from astroseg.catalog import flux_scale
+from astroseg.errors import ImageError
 from astroseg.header import pixel_scale
 from astroseg.options import Option
 from astroseg.sky import local_matrix, sky_frame, to_sky
@@ -29,6 +30,7 @@ __all__ = ["PRESETS", "BDSFFinder"]
 
 _POSITIONS = (("ra", "dec"), ("hpc_x", "hpc_y"), ("hg_lon", "hg_lat"))
 JY_BEAM = u.Jy / u.beam
+LARGEST = 1e30  # beyond it PyBDSF, whose maps are in single precision, does not end
 FITTED = 16 | 32  # flags of moments measured on pixels, which say nothing of a fit
 
 PRESETS = {
@@ -219,6 +221,11 @@ def _values(image: CCDData) -> np.ndarray:
     )
     if image.mask is not None:
         data[image.mask] = np.nan
+    largest = np.nanmax(np.abs(data), initial=0)
+    if largest > LARGEST:
+        name = image.meta["name"]
+        msg = f"{name} holds values of {largest:.0e}; PyBDSF can't go beyond {LARGEST:.0e}. Change the unit."
+        raise ImageError(msg)
     return data
 
 
