@@ -107,8 +107,9 @@ def read_map(source: Any, shape: tuple[int, int], what: str, unit: u.UnitBase | 
     if isinstance(source, str | os.PathLike):
         read = _from_file(Path(source), None, None, "")
         found = None if unit is None else find_unit(read.meta["header"], read.meta["name"])
-        differs = found is not None and found != unit and found.is_equivalent(unit)
-        data = np.asarray(read.data) * found.to(unit) if differs else np.asarray(read.data)
+        data = np.asarray(read.data)
+        if found is not None and found != unit and found.is_equivalent(unit):
+            data = data * found.to(unit)
     else:
         data = np.asarray(source if isinstance(source, np.ndarray) else getattr(source, "data", source))
         data = _cut(data.shape, data.ndim * [""], None, None, what).of(data)

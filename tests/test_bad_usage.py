@@ -221,7 +221,8 @@ def test_an_error_of_ours_is_one_line_unless_debugged(tmp_path, capsys, monkeypa
 
 def start(*arguments, stdout=subprocess.PIPE, **options) -> subprocess.Popen:
     """The command line in a process of its own."""
-    command = [sys.executable, "-c", "from astroseg.cli import main; main()", *arguments]
+    # -B: where files cannot grow, Python would leave half a .pyc behind, for all to trip over.
+    command = [sys.executable, "-B", "-c", "from astroseg.cli import main; main()", *arguments]
     return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True, **options)
 
 

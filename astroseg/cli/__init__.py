@@ -92,9 +92,11 @@ def main(args: list[str] | None = None) -> None:
     status = _run(arguments, debug="--debug" in arguments)
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # Python would try again at exit, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if status == 0 and not isinstance(error, BrokenPipeError):
+            status = _fail(*explain(error))
     sys.exit(status)
 
 
