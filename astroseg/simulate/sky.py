@@ -60,6 +60,7 @@ class Sky:
         beam = self.image.meta["beam"]
         for key, value in (("BMAJ", beam.major), ("BMIN", beam.minor), ("BPA", beam.pa)):
             header[key] = value.to_value("deg")
+        header["RESTFRQ"] = (1.4e9, "[Hz] PyBDSF asks for it")
         header["ORIGIN"] = "astroseg simulation"
         for key, value in self.truth.meta.items():
             header.add_history(f"{key} = {value}")
