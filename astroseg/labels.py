@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from scipy import ndimage
 
@@ -118,14 +120,17 @@ def deblend(labels: np.ndarray, height: np.ndarray, *, levels: int = 32, contras
     crowded = np.flatnonzero(np.bincount(labels[peaks], minlength=1) > 1)
     if crowded.size == 0:
         return labels
-    split = deblend_sources(
-        np.maximum(height, 0),
-        SegmentationImage(labels),
-        1,
-        labels=crowded,
-        n_levels=levels,
-        contrast=contrast,
-        connectivity=8,
-        progress_bar=False,
-    )
+    with warnings.catch_warnings():
+        # 3.0 draws a bar unless told not to, 3.1 has none and warns about being told.
+        warnings.filterwarnings("ignore", "'progress_bar' was deprecated")
+        split = deblend_sources(
+            np.maximum(height, 0),
+            SegmentationImage(labels),
+            1,
+            labels=crowded,
+            n_levels=levels,
+            contrast=contrast,
+            connectivity=8,
+            progress_bar=False,
+        )
     return compact(split.data)
