@@ -124,7 +124,7 @@ def centroid_variance(share: np.ndarray | float) -> np.ndarray:
 
 def _correction(sums: Sums, covariance, rms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Shares of flux and variance within the isophote, and where they are not to be trusted."""
-    variance = np.sqrt(np.linalg.det(covariance))
+    variance = np.prod(_variances(covariance), axis=0) ** 0.5
     share, spread = isophote_shares(sums.flux, variance, sums.low, rms)
     # Below 1.5 sigma an island grows along chains of noise: its flux is too high, and no model helps.
     untrusted = ~(share > 0.5) | ((sums.low > 0) & (sums.low < 1.5 * rms))
@@ -145,7 +145,7 @@ def _condon(covariance, snr, image: CCDData) -> tuple[np.ndarray, np.ndarray]:
     half that of the noise's autocorrelation.
     """
     noise2 = _noise_area(image) * 2 * np.log(2) / np.pi
-    minor, major = np.maximum(np.linalg.eigvalsh(covariance) * FWHM_PER_SIGMA**2, 1e-6).T
+    major, minor = (np.maximum(part * FWHM_PER_SIGMA**2, 1e-6) for part in _variances(covariance))
     # The exponents 5/2 and 1/2 of eq. 41 differ between the axes by a factor near one for shapes
     # that are not very elongated; their mean, 3/2, is that of the peak.
     quality = np.sqrt(major * minor) / (4 * noise2) * (1 + noise2 / major) ** 1.5 * (1 + noise2 / minor) ** 1.5
@@ -184,11 +184,16 @@ def _shape_columns(covariance, x, y, image: CCDData) -> dict[str, np.ndarray]:
 def _ellipse(covariance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """FWHM along both axes (0 where the variance is negative) and PA of an (east, north) covariance."""
     east, north, cross = covariance[:, 0, 0], covariance[:, 1, 1], covariance[:, 0, 1]
-    middle = (east + north) / 2
-    half = np.hypot((east - north) / 2, cross)
     pa = np.degrees(0.5 * np.arctan2(2 * cross, north - east)) % 180
-    major, minor = (FWHM_PER_SIGMA * np.sqrt(np.maximum(part, 0)) for part in (middle + half, middle - half))
+    major, minor = (FWHM_PER_SIGMA * np.sqrt(np.maximum(part, 0)) for part in _variances(covariance))
     return major, minor, pa
+
+
+def _variances(covariance) -> tuple[np.ndarray, np.ndarray]:
+    """Variances along the major and minor axis: the eigenvalues, in closed form."""
+    first, second = covariance[:, 0, 0], covariance[:, 1, 1]
+    half = np.hypot((first - second) / 2, covariance[:, 0, 1])
+    return (first + second) / 2 + half, (first + second) / 2 - half
 
 
 def _beam_covariance(beam: Beam, image: CCDData) -> np.ndarray | None:

@@ -132,7 +132,8 @@ def _strip_sums(image, labels, probability, background: Background, saturation, 
     # One key per block and label; np.unique sorts them, bincount adds in raster order.
     block = x // BLOCK
     n_labels = int(label.max(initial=0)) + 1
-    keys, first, index = np.unique(block * n_labels + label, return_index=True, return_inverse=True)
+    # (return_index makes the sort a stable one, which is three times as fast on nearly sorted keys.)
+    keys, _, index = np.unique(block * n_labels + label, return_index=True, return_inverse=True)
 
     def total(weights):
         return np.bincount(index, weights, minlength=keys.size)
@@ -153,9 +154,9 @@ def _strip_sums(image, labels, probability, background: Background, saturation, 
     flagged = np.flatnonzero(flags)
     np.bitwise_or.at(union, index[flagged], flags[flagged])
     return Sums(
-        label=label[first],
+        label=keys % n_labels,
         y0=np.full(keys.size, start),
-        x0=block[first] * BLOCK,
+        x0=keys // n_labels * BLOCK,
         count=np.bincount(index, minlength=keys.size).astype(float),
         flux=total(values),
         rms=total(rms),
@@ -197,18 +198,21 @@ def _pixel_flags(image, labels, start, y, x, label, raw, saturation) -> np.ndarr
     height, width = image.shape
     row = y + start
     flags = np.where((row == 0) | (row == height - 1) | (x == 0) | (x == width - 1), EDGE, 0)
-    around = _bordered(labels, start)
+    # Flat indices into the bordered strip: several times faster than pairs of them.
+    place = (y + 1) * (width + 2) + x + 1
+    steps = [dy * (width + 2) + dx for dy, dx in _NEIGHBOURS]
+    around = _bordered(labels, start).ravel()
     touching = np.zeros(label.size, dtype=bool)
-    for dy, dx in _NEIGHBOURS:
-        neighbour = around[y + 1 + dy, x + 1 + dx]
+    for step in steps:
+        neighbour = around.take(place + step)
         touching |= (neighbour != label) & (neighbour != 0)
     flags[touching] |= TOUCHING
     if image.mask is not None:
-        around = _bordered(image.mask, start)
+        around = _bordered(image.mask, start).ravel()
         if around.any():
-            blank = np.zeros(label.size, dtype=bool)
-            for dy, dx in [*_NEIGHBOURS, (0, 0)]:
-                blank |= around[y + 1 + dy, x + 1 + dx]
+            blank = around.take(place)
+            for step in steps:
+                blank |= around.take(place + step)
             flags[blank] |= BLANK
     if raw is not None:
         flags[raw >= saturation] |= SATURATED
