@@ -74,7 +74,7 @@ def sdc1(python: str) -> None:
         script = Path(__file__).with_name("sdc1_oracle.py")
         done = subprocess.run([python, script, "clock", folder], capture_output=True, text=True, check=True)
     official = json.loads(done.stdout)
-    print("SDC1 score: seconds of the official scorer, of ours, ratio; ours with null test and interval")
+    print("SDC1 score: CPU seconds of the official scorer, of ours, ratio; ours with null test and interval")
     for name, case in cases.items():
         ours = best_of(lambda: sdc1_score(case.found, case.truth, null_shift=None, **case.options))  # noqa: B023
         full = best_of(lambda: sdc1_score(case.found, case.truth, **case.options).to_dict())  # noqa: B023
