@@ -1,23 +1,21 @@
-"""The columns of every catalogue, declared once; provenance; reading and writing."""
+"""The columns of every catalogue, declared once, and provenance."""
 
 from __future__ import annotations
 
 import datetime as dt
-import json
 import platform
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
+from importlib import metadata
 from typing import Any
 
 import astropy.units as u
 import numpy as np
-from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.table import QTable, Table
 
 from astroseg import __version__
-from astroseg.errors import AstrosegError, UsageError
+from astroseg.catalog_files import FORMATS, read_catalog, write_catalog
 from astroseg.header import pixel_scale, sky_kind
 from astroseg.image import checksum
 from astroseg.sky import sky_frame
@@ -43,6 +41,9 @@ FLAGS = {
     16: "correction of flux and size for the isophote not trusted (faint, or not Gaussian)",
     32: "position or size could not be measured",
 }
+
+# Distributions that every finder rests on, beside NumPy.
+_LIBRARIES = ("astropy", "scipy", "scikit-image", "photutils")
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,10 @@ COLUMNS = (
     Column("snr", "", "stat.snr", "Brightest pixel over local_rms"),
     Column("local_rms", "image", "stat.stdev;instr.background", "Noise of a pixel, mean over the label"),
     Column("probability", "", "stat.probability", "Probability that the source is real; NaN for finders that give none"),
-    Column("island", "", "meta.id.parent", "Number of the finder's island that the source lies in", "i4"),
+    Column("island", "", "meta.id.parent", "Number of the island, the connected pixels, that the source lies in", "i4"),
     Column("flags", "", "meta.code.qual", "Bit mask, see astroseg.catalog.FLAGS", "i4"),
 )
 # fmt: on
-
-#: Format of a catalogue -> ending of its file.
-FORMATS = {"ecsv": ".ecsv", "votable": ".vot", "fits": ".cat.fits", "csv": ".csv"}
 
 
 def columns_for(image: CCDData) -> list[Column]:
@@ -186,13 +184,16 @@ def stamp(catalog: QTable, finder: Any, image: CCDData) -> None:
     beam = image.meta.get("beam")
     provenance = {
         "backend": finder.name,
-        "parameters": {key: _plain(value) for key, value in finder.get_params().items()},
+        "parameters": _plain(finder.get_params()),
         "package": package,
         "package_version": version,
         "astroseg_version": __version__,
         "numpy_version": np.__version__,
         "python_version": platform.python_version(),
+        "library_versions": _library_versions(finder.uses),
         "image": image.meta["name"],
+        "image_path": image.meta.get("path"),
+        "reading": _plain(image.meta.get("reading") or {}),
         "image_sha256": checksum(image),
         "image_shape": [int(length) for length in image.shape],
         "image_unit": image.unit.to_string(),
@@ -206,131 +207,26 @@ def stamp(catalog: QTable, finder: Any, image: CCDData) -> None:
         catalog.meta.setdefault(key, value)
 
 
+def _library_versions(uses: tuple[str, ...]) -> dict[str, str]:
+    """Versions of the distributions that results depend on, those that a finder names included."""
+    versions = {name: _version(name) for name in (*_LIBRARIES, *uses)}
+    return {name: version for name, version in versions.items() if version}
+
+
+@cache
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
 def _plain(value: Any) -> Any:
     """What JSON and YAML hold; anything else by its repr."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
     return value if isinstance(value, str | int | float | bool | None) else repr(value)
-
-
-def write_catalog(catalog: QTable, path: str | Path, form: str = "ecsv") -> None:
-    """Write a catalogue with units, UCDs and provenance.
-
-    Parameters
-    ----------
-    catalog : `~astropy.table.QTable`
-    path : path
-        Overwritten.
-    form : {"ecsv", "votable", "fits", "csv"}
-        ``csv`` is for other programs: it has no place for units and provenance.
-    """
-    if form not in FORMATS:
-        msg = f"There is no table format '{form}'. Choose from {', '.join(FORMATS)}."
-        raise UsageError(msg)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        {"ecsv": _write_ecsv, "votable": _write_votable, "fits": _write_fits, "csv": _write_csv}[form](
-            catalog, Path(path)
-        )
-
-
-def _write_ecsv(catalog, path):
-    catalog.write(path, format="ascii.ecsv", overwrite=True)
-
-
-def _write_csv(catalog, path):
-    Table(catalog, copy=False).write(path, format="ascii.csv", overwrite=True)
-
-
-def _write_votable(catalog, path):
-    from astropy.io.votable.tree import Info, VOTableFile
-
-    plain = Table(catalog, copy=True)
-    plain.meta = {}
-    for name in plain.colnames:
-        plain[name].info.meta = dict(catalog[name].info.meta or {})
-    votable = VOTableFile.from_table(plain)
-    votable.get_first_table().infos.append(Info(name="astroseg", value=json.dumps(catalog.meta)))
-    votable.to_xml(str(path))
-
-
-def _write_fits(catalog, path):
-    plain = Table(catalog, copy=True)
-    plain.meta = {}
-    hdu = fits.table_to_hdu(plain)
-    for number, name in enumerate(catalog.colnames, start=1):
-        column_meta = catalog[name].info.meta or {}
-        if "ucd" in column_meta:
-            hdu.header[f"TUCD{number}"] = column_meta["ucd"]
-        if catalog[name].info.description:
-            hdu.header[f"TCOMM{number}"] = catalog[name].info.description[:68]
-    # Nested values do not fit FITS keywords: one JSON string, continued over as many cards as it needs.
-    hdu.header["PROVJSON"] = json.dumps(catalog.meta)
-    hdu.writeto(path, overwrite=True)
-
-
-def read_catalog(path: str | Path) -> QTable:
-    """Read a catalogue that `write_catalog` wrote as ECSV, VOTable or FITS, nothing lost."""
-    path = Path(path)
-    if not path.exists():
-        msg = f"There is no file {path}."
-        raise AstrosegError(msg)
-    form = next((form for form, suffix in FORMATS.items() if path.name.endswith(suffix)), "")
-    readers = {"ecsv": _read_ecsv, "votable": _read_votable, "fits": _read_fits, "csv": _read_csv}
-    if form not in readers:
-        msg = f"Cannot tell the format of {path.name}. Known endings: {', '.join(FORMATS.values())}."
-        raise AstrosegError(msg)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return readers[form](path)
-    except Exception as error:
-        msg = f"Cannot read the catalogue {path}: {str(error).splitlines()[0] if str(error) else type(error).__name__}."
-        raise AstrosegError(msg) from error
-
-
-def _read_ecsv(path):
-    return QTable.read(path, format="ascii.ecsv")
-
-
-def _read_csv(path):
-    return QTable.read(path, format="ascii.csv")
-
-
-def _read_votable(path):
-    from astropy.io.votable import parse
-
-    first = parse(str(path)).get_first_table()
-    table = first.to_table(use_names_over_ids=True)
-    meta: dict[str, Any] = next((json.loads(info.value) for info in first.infos if info.name == "astroseg"), {})
-    return _restored(table, meta, {item.name: item.ucd for item in first.fields if item.ucd})
-
-
-def _read_fits(path):
-    header = fits.getheader(path, 1)
-    table = Table.read(path, hdu=1)
-    table.convert_bytestring_to_unicode()
-    meta = json.loads(header.get("PROVJSON", "{}"))
-    ucds, texts = {}, {}
-    for number, name in enumerate(table.colnames, start=1):
-        ucds[name] = header.get(f"TUCD{number}")
-        texts[name] = header.get(f"TCOMM{number}")
-    for name, text in texts.items():
-        table[name].info.description = text
-    return _restored(table, meta, ucds)
-
-
-def _restored(table, meta, ucds):
-    result = QTable()
-    for name in table.colnames:
-        column = table[name]
-        values = np.ma.filled(column.data, np.nan) if column.dtype.kind == "f" else np.ma.filled(column.data, 0)
-        unit = column.unit
-        result[name] = u.Quantity(values, unit) if unit is not None and column.dtype.kind == "f" else values
-        result[name].info.description = column.description
-        if ucds.get(name):
-            result[name].info.meta = {"ucd": ucds[name]}
-    result.meta = meta
-    return result

@@ -101,13 +101,18 @@ class SourceFinder(Configurable):
 
     Class attributes: ``name`` (as users type it), ``citation`` (what to cite, free text or BibTeX),
     ``prompts`` (keyword arguments of `find` it understands), ``repeatable`` (False when two runs
-    may differ), ``expected_failures`` (conformance checks known to fail, with the reason).
+    may differ), ``threshold_option`` (name of the option, in units of the noise, that makes the finder
+    stricter; ``--reliability`` chooses its value), ``uses`` (distributions whose version belongs to the
+    provenance), ``expected_failures`` (conformance checks known to
+    fail, with the reason).
     """
 
     name: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     prompts: ClassVar[frozenset[str]] = frozenset()
     repeatable: ClassVar[bool] = True
+    threshold_option: ClassVar[str] = ""
+    uses: ClassVar[tuple[str, ...]] = ()
     expected_failures: ClassVar[dict[str, str]] = {}
 
     def find(self, image: Any, **prompts: Any) -> Detections:
@@ -234,7 +239,7 @@ class PixelFinder(SourceFinder):
         tile_size : int, optional
             Side of the tiles in pixels. The result does not depend on it.
         executor : `~concurrent.futures.Executor`, optional
-            Runs the tiles; by default they run here, one after the other.
+            Runs the tiles, in threads of this process; by default they run one after the other.
         **prompts
             What belongs to the image and not to the method.
         """

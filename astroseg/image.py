@@ -28,6 +28,8 @@ from astroseg.header import find_beam, find_unit, find_wcs, parse_unit, pixel_sc
 
 __all__ = ["checksum", "read_image", "read_map"]
 
+_READ = "reading"  # in the meta of every image that this module made: the options that it was read with
+
 
 def read_image(
     source: Any,
@@ -79,8 +81,10 @@ def read_image(
     >>> image.shape, image.meta["beam"]
     ((32, 48), Beam(6 arcsec, 5 arcsec, 30 deg))
     """
-    if isinstance(source, CCDData) and "beam" in source.meta and "name" in source.meta:
-        image = source.copy() if any(option is not None for option in (unit, beam, mask)) else source
+    given = {"hdu": hdu, "plane": plane, "unit": unit, "beam": beam, "mask": mask, "keep_zeros": keep_zeros or None}
+    given = {key: value for key, value in given.items() if value is not None}
+    if isinstance(source, CCDData) and _READ in source.meta:
+        image = _read_again(source, given)
     elif isinstance(source, str | os.PathLike):
         image = _from_file(Path(source), hdu, plane, unit)
     elif isinstance(source, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU):
@@ -92,31 +96,63 @@ def read_image(
     if unit is not None:
         image.unit = _unit_option(unit)
     if beam is not None:
-        image.meta["beam"] = Beam.parse(beam) if isinstance(beam, str) else beam
+        image.meta["beam"] = _beam_option(beam)
     if mask is not None:
-        given = read_map(mask, image.shape, "mask")
-        image.mask = either(image.mask, ~(given == 0))
+        image.mask = either(image.mask, ~(read_map(mask, image.shape, "mask") == 0))
     if image is not source:
         image.mask = blank_pixels(image.data, image.mask, image.meta["name"], keep_zeros=keep_zeros)
+        image.meta[_READ] = image.meta.get(_READ, {}) | {key: _text(value) for key, value in given.items()}
         _check_beam(image)
     return image
+
+
+def _read_again(source: CCDData, given: dict[str, Any]) -> CCDData:
+    """An image that was read before: as it is, or a copy for another unit, beam or mask."""
+    late = [key for key in given if key in ("hdu", "plane", "keep_zeros")]
+    if late:
+        msg = f"{source.meta['name']} was read already; give {', '.join(late)} where it is read first."
+        raise UsageError(msg)
+    if not given:
+        return source
+    image = source.copy()
+    image.meta.pop("background", None)  # measured in the old unit, on pixels that may be blank now
+    return image
+
+
+def _beam_option(beam: Any) -> Beam:
+    if isinstance(beam, Beam):
+        return beam
+    if isinstance(beam, str):
+        return Beam.parse(beam)
+    msg = f"A beam is a Beam or a text MAJ,MIN,PA, for example '6,5,30', not {beam!r}."
+    raise UsageError(msg)
+
+
+def _text(value: Any) -> Any:
+    """What the provenance can hold: a name for what is no plain value."""
+    return value if isinstance(value, str | int | bool) else str(value) if not hasattr(value, "shape") else "array"
 
 
 def read_map(source: Any, shape: tuple[int, int], what: str, unit: u.UnitBase | None = None) -> np.ndarray:
     """Read a mask, background or noise map that belongs to an image of ``shape`` and is wanted in its ``unit``."""
     if isinstance(source, str | os.PathLike):
         read = _from_file(Path(source), None, None, "")
-        found = None if unit is None else find_unit(read.meta["header"], read.meta["name"])
-        data = np.asarray(read.data)
-        if found is not None and found != unit and found.is_equivalent(unit):
-            data = data * found.to(unit)
+        data, found = np.asarray(read.data), find_unit(read.meta["header"], read.meta["name"]) if unit else None
     else:
-        data = np.asarray(source if isinstance(source, np.ndarray) else getattr(source, "data", source))
+        found = getattr(source, "unit", None)
+        data = np.asarray(
+            getattr(source, "value", source) if isinstance(source, np.ndarray) else getattr(source, "data", source)
+        )
         data = _cut(data.shape, data.ndim * [""], None, None, what).of(data)
     if data.shape != tuple(shape):
         msg = f"The {what} has {_size(data.shape)} pixels, the image {_size(shape)}; they must be on the same grid."
         raise ImageError(msg)
-    return data
+    if unit is None or found in (None, u.dimensionless_unscaled, unit):
+        return data
+    if not found.is_equivalent(unit):
+        msg = f"The {what} is in {found}, the image in {unit}; there is no way from one to the other."
+        raise ImageError(msg)
+    return data * found.to(unit)
 
 
 def checksum(image: CCDData) -> str:

@@ -7,7 +7,11 @@ import warnings
 import numpy as np
 from scipy import ndimage
 
+from astroseg.errors import AstrosegWarning
+
 __all__ = ["compact", "components", "deblend", "hysteresis", "remove_small", "watershed"]
+
+MOST_WORK = 1e7  # local maxima times pixels of an island that is still deblended: a few seconds
 
 _FOUR = ndimage.generate_binary_structure(2, 1)
 _EIGHT = ndimage.generate_binary_structure(2, 2)
@@ -112,12 +116,23 @@ def deblend(labels: np.ndarray, height: np.ndarray, *, levels: int = 32, contras
     Notes
     -----
     The method of SExtractor (Bertin & Arnouts 1996, A&AS 117, 393, section 6), as implemented by
-    `photutils.segmentation.deblend_sources`. Only islands with two or more local maxima are tried.
+    `photutils.segmentation.deblend_sources`. Only islands with two or more local maxima are tried. An island so large
+    and rough that it would take minutes is left whole, with a warning that says where it is.
     """
     from photutils.segmentation import SegmentationImage, deblend_sources
 
     peaks = (height == ndimage.maximum_filter(height, footprint=_EIGHT, mode="nearest")) & (labels > 0)
-    crowded = np.flatnonzero(np.bincount(labels[peaks], minlength=1) > 1)
+    number = np.bincount(labels[peaks], minlength=labels.max(initial=0) + 1)
+    # The time grows with both: each maximum is a branch at many levels, each level a pass over the island.
+    work = number * np.bincount(labels.ravel(), minlength=number.size).astype(float)
+    for label in np.flatnonzero((number > 1) & (work > MOST_WORK)):
+        y, x = (int(axis.mean()) for axis in np.nonzero(labels == label))
+        warnings.warn(
+            f"The island around x = {x}, y = {y} has {number[label]} local maxima, too many to deblend; left whole.",
+            AstrosegWarning,
+            stacklevel=3,
+        )
+    crowded = np.flatnonzero((number > 1) & (work <= MOST_WORK))
     if crowded.size == 0:
         return labels
     with warnings.catch_warnings():

@@ -10,12 +10,13 @@ from astropy.nddata import CCDData
 from astropy.table import QTable
 
 from astroseg.background import standardize
-from astroseg.beam import FWHM_PER_SIGMA, Beam
+from astroseg.beam import FWHM_PER_SIGMA
 from astroseg.catalog import complete, flux_scale
 from astroseg.header import pixel_scale, sky_kind
 from astroseg.isophote import isophote_shares
-from astroseg.sky import local_matrix, to_sky
-from astroseg.sums import Sums, sum_labels
+from astroseg.labels import components
+from astroseg.sky import beam_covariance, local_matrix, to_sky
+from astroseg.sums import TOUCHING, Sums, sum_labels
 
 __all__ = ["measure"]
 
@@ -62,10 +63,20 @@ def measure(
     if "background" not in image.meta:
         image = standardize(image)
     sums = sum_labels(image, labels, probability)
-    return _columns(sums, image, correct=correct)
+    islands = _islands(labels, sums) if np.any(sums.flags & TOUCHING) else None
+    return _columns(sums, image, islands, correct=correct)
 
 
-def _columns(sums: Sums, image: CCDData, *, correct: bool) -> QTable:
+def _islands(labels: np.ndarray, sums: Sums) -> np.ndarray:
+    """Number of the island of each label: labels that share a border lie in one."""
+    connected = components(np.asarray(labels) > 0)
+    inside = np.flatnonzero(labels)
+    number = np.zeros(int(sums.label.max(initial=0)) + 1, dtype=np.int32)
+    number[np.asarray(labels).ravel()[inside]] = connected.ravel()[inside]
+    return number[sums.label]
+
+
+def _columns(sums: Sums, image: CCDData, islands: np.ndarray | None, *, correct: bool) -> QTable:
     with np.errstate(divide="ignore", invalid="ignore"):
         weighted = sums.w > 0
         x = np.where(weighted, sums.x / sums.w, sums.px / sums.count)
@@ -93,7 +104,7 @@ def _columns(sums: Sums, image: CCDData, *, correct: bool) -> QTable:
             "snr": snr,
             "local_rms": rms,
             "probability": sums.score,
-            "island": sums.label,
+            "island": sums.label if islands is None else islands,
             "flags": flags,
         }
     return complete(values, image)
@@ -168,10 +179,9 @@ def _shape_columns(covariance, x, y, image: CCDData) -> dict[str, np.ndarray]:
     sky = matrix @ covariance @ matrix.transpose(0, 2, 1)
     major, minor, pa = _ellipse(sky)
     values = {"fwhm_major": major, "fwhm_minor": minor, "pa": pa}
-    beam = image.meta.get("beam")
-    beam_matrix = None if beam is None else _beam_covariance(beam, image)
-    if beam_matrix is not None:
-        major, minor, pa = _ellipse(sky - beam_matrix)
+    beam = beam_covariance(image.meta.get("beam"), image.wcs)
+    if beam is not None:
+        major, minor, pa = _ellipse(matrix @ (covariance - beam) @ matrix.transpose(0, 2, 1))
         resolved = major > 0
         values |= {
             "deconvolved_major": major,
@@ -194,18 +204,6 @@ def _variances(covariance) -> tuple[np.ndarray, np.ndarray]:
     first, second = covariance[:, 0, 0], covariance[:, 1, 1]
     half = np.hypot((first - second) / 2, covariance[:, 0, 1])
     return (first + second) / 2 + half, (first + second) / 2 - half
-
-
-def _beam_covariance(beam: Beam, image: CCDData) -> np.ndarray | None:
-    """The beam as an (east, north) covariance, in the unit of the sizes."""
-    scale = pixel_scale(image.wcs)
-    if beam.fwhm_pixels(scale) is None:
-        return None
-    unit = 1.0 if scale is None else scale.to_value("arcsec")
-    widths = np.array(beam.fwhm_pixels(scale)) * unit / FWHM_PER_SIGMA
-    pa = beam.pa.to_value("rad")
-    along, across = np.array([np.sin(pa), np.cos(pa)]), np.array([np.cos(pa), -np.sin(pa)])
-    return widths[0] ** 2 * np.outer(along, along) + widths[1] ** 2 * np.outer(across, across)
 
 
 def _positions(error_covariance, x, y, image: CCDData) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from typing import Any
 
 import annotated_types
+import numpy as np
 
 from astroseg.errors import UsageError
 
@@ -60,8 +61,9 @@ class Option:
         return self.check(text)
 
     def check(self, value: Any) -> Any:
-        """Return the value, an int as float where a float is declared, or raise `UsageError`."""
+        """Return the value as a plain one, an int as float where a float is declared, or raise `UsageError`."""
         inner, limits = _unwrap(self.annotation)
+        value = _plain(value)
         for kind in _alternatives(inner):
             if _is_a(value, kind):
                 value = float(value) if kind is float else value
@@ -106,18 +108,25 @@ class Configurable:
         return cls(**{key: cls.option(key).parse(text) for key, text in settings.items()})
 
     def get_params(self) -> dict[str, Any]:
-        """Return all options and their values."""
-        return {name: getattr(self, name) for name in self.options()}
+        """Return all options and their values, scalars of NumPy as plain ones."""
+        return {name: _plain(getattr(self, name)) for name in self.options()}
 
     def validate(self) -> None:
-        """Check all values against their declaration; raises `UsageError`."""
-        for name, option in self.options().items():
-            option.check(getattr(self, name))
+        """Check all values against their declaration, and make scalars of NumPy plain; raises `UsageError`."""
+        values, options = self.get_params(), self.options()
+        for name, value in values.items():
+            options[name].check(value)
+            setattr(self, name, value)  # so that a run computes with what its provenance says
 
     def __repr__(self) -> str:
         options = self.options()
         changed = [f"{k}={v!r}" for k, v in self.get_params().items() if k not in options or v != options[k].default]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def _plain(value: Any) -> Any:
+    """Return the Python number, bool or text of a scalar of NumPy, anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _unwrap(annotation) -> tuple[Any, tuple]:

@@ -19,9 +19,10 @@ from matplotlib.patches import Ellipse, Rectangle
 from matplotlib.patheffects import withStroke
 
 from astroseg.background import MAD_TO_SIGMA
+from astroseg.beam import FWHM_PER_SIGMA
 from astroseg.contours import trace_labels
-from astroseg.header import pixel_scale, sky_kind
-from astroseg.shapes import pixel_ellipses
+from astroseg.header import sky_kind
+from astroseg.sky import beam_covariance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,22 +226,20 @@ def _outline(ax: Axes, detections: Detections, *, color: str, numbered: bool) ->
 
 def _draw_beam(ax: Axes, image: CCDData) -> None:
     """The beam in the lower left corner, at its true size, on a card that makes it seen."""
-    beam, scale = image.meta.get("beam"), pixel_scale(image.wcs)
-    widths = None if beam is None else beam.fwhm_pixels(scale)
-    if widths is None:
+    covariance = beam_covariance(image.meta.get("beam"), image.wcs)
+    if covariance is None:
         return
-    unit = 1.0 if scale is None else scale.to_value(u.arcsec)
     ny, nx = image.shape
-    centre = np.array([(nx - 1) / 2]), np.array([(ny - 1) / 2])
-    major, minor = (np.array([width * unit]) for width in widths)
-    width, height, angle = pixel_ellipses(image.wcs, *centre, major, minor, np.array([beam.pa.value]))
-    side = max(1.3 * width[0], 0.03 * max(nx, ny))
+    variances, axes = np.linalg.eigh(covariance)
+    height, width = FWHM_PER_SIGMA * np.sqrt(variances)
+    angle = np.degrees(np.arctan2(axes[1, 1], axes[0, 1])) % 180
+    side = max(1.3 * width, 0.03 * max(nx, ny))
     if side > 0.4 * min(nx, ny):  # it would hide the picture
         return
     corner = 0.015 * max(nx, ny) - 0.5
     middle = corner + side / 2
     ax.add_patch(Rectangle((corner, corner), side, side, facecolor="white", edgecolor="black", linewidth=0.6, zorder=4))
-    ax.add_patch(Ellipse((middle, middle), width[0], height[0], angle=angle[0], color="black", linewidth=0, zorder=5))
+    ax.add_patch(Ellipse((middle, middle), width, height, angle=angle, color="black", linewidth=0, zorder=5))
 
 
 def _name_axes(ax: Axes, image: CCDData) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
+import warnings
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from astroseg import hookspecs
-from astroseg.errors import PluginError, UsageError
+from astroseg.errors import AstrosegWarning, PluginError, UsageError
 
 if TYPE_CHECKING:
     import click
@@ -21,10 +23,19 @@ if TYPE_CHECKING:
     from astroseg.finder import SourceFinder
     from astroseg.restorer import Restorer
 
-__all__ = ["Registration", "add_commands", "get_finder", "get_restorer", "load_class", "package_of", "registrations"]
+__all__ = [
+    "OURS",
+    "Registration",
+    "add_commands",
+    "get_finder",
+    "get_restorer",
+    "load_class",
+    "package_of",
+    "registrations",
+]
 
-# Where the finders of this project live, for the message when one is not installed.
-_OURS = {
+#: Finder of this project -> where it lives, for the message when it is not installed.
+OURS = {
     "bdsf": "./plugins/astroseg-bdsf",
     "sep": "./plugins/astroseg-sep",
 }
@@ -42,6 +53,9 @@ class Registration:
         The distribution that brings it.
     error, install : str
         Why it cannot be used, and what to do; empty when it can.
+    missing : tuple of str
+        Requirements of the distribution that are not installed under that name. It may work all the
+        same (conda and CUDA builds have other names): the summary says so, and the import decides.
     """
 
     name: str
@@ -52,6 +66,7 @@ class Registration:
     version: str
     error: str = ""
     install: str = ""
+    missing: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -101,20 +116,23 @@ def _collect(registry, plugin, kind, package, version) -> None:
 
     def register(name: str, target: str, summary: str) -> None:
         entry = Registration(name, kind, target, summary, package, version)
-        entry.error, entry.install = _missing(target, package)
+        entry.error, entry.install = _trouble(name, target, package)
+        entry.missing = () if entry.error else tuple(item for item in _required(package) if not _installed(item))
+        if entry.missing:
+            entry.install = f"pip install {' '.join(entry.missing)}"
+            entry.summary = f"{summary} (not installed under that name: {', '.join(entry.missing)})"
         registry.entries.append(entry)
 
     hook(register=register)
 
 
-def _missing(target: str, package: str) -> tuple[str, str]:
+def _trouble(name: str, target: str, package: str) -> tuple[str, str]:
     """Tell why a target cannot be loaded, without importing it: ``astroseg backends`` stays quick."""
-    module, _, name = target.partition(":")
-    if not name or not _findable(module):
+    if re.fullmatch(r"[a-z][a-z0-9_-]*", name) is None:
+        return f"{name!r} is no name: it takes lowercase letters, digits, '-' and '_'", f"update {package}"
+    module, _, attribute = target.partition(":")
+    if not attribute or not _findable(module):
         return f"there is no {target}", f"reinstall {package}"
-    missing = [name for name in _required(package) if not _installed(name)]
-    if missing:
-        return f"needs {', '.join(missing)}", f"pip install {' '.join(missing)}"
     return "", ""
 
 
@@ -139,10 +157,11 @@ def _required(package: str) -> tuple[str, ...]:
 
 @cache
 def _installed(name: str) -> bool:
+    """Tell whether a requirement is there, as a distribution or (onnxruntime-gpu, conda) as a module of its name."""
     try:
         metadata.distribution(name)
     except metadata.PackageNotFoundError:
-        return False
+        return _findable(name.replace("-", "_"))
     return True
 
 
@@ -204,24 +223,41 @@ def load_class(name: str, kind: str) -> type[Any]:
     if not entry.ok:
         msg = f"The {kind} '{name}' of {entry.package} cannot be used: {entry.error}. To mend it: {entry.install}."
         raise PluginError(msg)
-    module, _, attribute = entry.target.partition(":")
-    try:
-        cls = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
-        how = _how_to_install(error, entry.package)
-        msg = f"The {kind} '{name}' of {entry.package} {entry.version} cannot be loaded: {_first_line(error)}."
-        raise PluginError(msg + (f" To mend it: {how}." if how else "")) from error
+    cls = _imported(entry)
     _check_class(cls, name, kind, entry)
     return cls
 
 
-def _check_class(cls, name, kind, entry) -> None:
+def _imported(entry: Registration) -> Any:
+    module, _, attribute = entry.target.partition(":")
+    lacks = f"{entry.package} needs {', '.join(entry.missing)}, not installed under that name"
+    try:
+        cls = getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        how = entry.install or _how_to_install(error, entry.package)
+        why = _first_line(error) + (f" ({lacks})" if entry.missing else "")
+        what = f"{entry.kind} '{entry.name}' of {entry.package} {entry.version}"
+        msg = f"The {what} cannot be loaded: {why}. To mend it: {how}."
+        raise PluginError(msg) from error
+    if entry.missing:  # a plugin may import what it needs only when it runs
+        warnings.warn(f"{lacks}; if '{entry.name}' fails: {entry.install}.", AstrosegWarning, stacklevel=4)
+    return cls
+
+
+def _check_class(cls: Any, name: str, kind: str, entry: Registration) -> None:
     from astroseg.finder import SourceFinder
     from astroseg.restorer import Restorer
 
-    base = {"finder": SourceFinder, "restorer": Restorer}.get(kind, object)
+    base: Any = {"finder": SourceFinder, "restorer": Restorer}.get(kind, object)
     if not (isinstance(cls, type) and issubclass(cls, base)):
         msg = f"The {kind} '{name}' of {entry.package} is not a {base.__name__}: {entry.target}."
+        raise PluginError(msg)
+    own = getattr(cls, "name", "")
+    if kind != "trainer" and own != name:
+        msg = (
+            f"The {kind} '{name}' of {entry.package} has a class that calls itself '{own}' ({entry.target}). "
+            "Its attribute `name` must be the name that is registered."
+        )
         raise PluginError(msg)
 
 
@@ -260,12 +296,12 @@ def _make(name, kind, options):
 
 def _unknown(name, kind, entries) -> str:
     names = sorted(entries)
-    if name in _OURS and kind == "finder":
+    if name in OURS and kind == "finder":
         return (
             f"The {kind} '{name}' is not installed. From a checkout of astroseg: "
-            f"pip install -c constraints.txt {_OURS[name]}. Installed: {', '.join(names)}."
+            f"pip install -c constraints.txt {OURS[name]}. Installed: {', '.join(names)}."
         )
-    near = get_close_matches(name, [*names, *_OURS], n=1)
+    near = get_close_matches(name, [*names, *OURS], n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return f"No {kind} named '{name}'.{hint} Installed: {', '.join(names) or 'none'}."
 

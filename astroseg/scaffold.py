@@ -7,11 +7,14 @@ import tempfile
 from pathlib import Path
 
 from astroseg.errors import AstrosegError, UsageError
+from astroseg.plugins import OURS, registrations
 
 __all__ = ["new_plugin"]
 
 # A whole package for a finder named "template"; that word occurs in it only where the name belongs.
 _TEMPLATE = Path(__file__).with_name("template")
+# Their classes would be called PixelFinder and SourceFinder, as the base classes are.
+_BASES = ("pixel", "source")
 
 
 def new_plugin(name: str, folder: str | Path = ".") -> Path:
@@ -20,7 +23,8 @@ def new_plugin(name: str, folder: str | Path = ".") -> Path:
     Parameters
     ----------
     name : str
-        What users will call the finder: lowercase letters, digits and single hyphens. The package becomes
+        What users will call the finder: lowercase letters, digits and single hyphens; no name that an
+        installed plugin has taken. The package becomes
         ``astroseg-NAME``, its module ``astroseg_name``, its class ``NameFinder``.
     folder : path
         Where the package's folder is made.
@@ -61,6 +65,17 @@ def _check_name(name: str) -> None:
     if name == "astroseg" or name.startswith("astroseg-"):
         msg = f"Leave 'astroseg-' out of the name '{name}'; the package gets it anyway."
         raise UsageError(msg)
+    if name in _BASES:
+        msg = f"The class would be called {_class_name(name)}, as a base class of astroseg is; take another name."
+        raise UsageError(msg)
+    owner = {entry.name: entry.package for entry in registrations()} | dict.fromkeys(OURS, "astroseg")
+    if name in owner:
+        msg = f"The name '{name}' is taken, by {owner[name]}; take another one."
+        raise UsageError(msg)
+
+
+def _class_name(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("-")) + "Finder"
 
 
 def _render(target: Path, name: str) -> None:
@@ -74,7 +89,6 @@ def _render(target: Path, name: str) -> None:
 
 
 def _renamed(text: str, name: str) -> str:
-    words = name.split("-")
-    text = text.replace("astroseg_template", "_".join(["astroseg", *words]))
-    text = text.replace("TemplateFinder", "".join(word.capitalize() for word in words) + "Finder")
+    text = text.replace("astroseg_template", f"astroseg_{name.replace('-', '_')}")
+    text = text.replace("TemplateFinder", _class_name(name))
     return text.replace("template", name)

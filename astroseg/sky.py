@@ -12,9 +12,10 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
+from astroseg.beam import FWHM_PER_SIGMA, Beam
 from astroseg.header import pixel_scale, sky_kind
 
-__all__ = ["ARCSEC", "local_matrix", "sky_frame", "to_sky"]
+__all__ = ["ARCSEC", "beam_covariance", "local_matrix", "sky_frame", "to_sky"]
 
 ARCSEC = float(np.degrees(1) * 3600)  # arcsec in a radian
 
@@ -79,6 +80,25 @@ def local_matrix(wcs: WCS | None, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         step = _vector(*to_sky(wcs, x + dx, y + dy)) - _vector(*to_sky(wcs, x - dx, y - dy))
         columns.append(np.stack([np.sum(step * east, axis=-1), np.sum(step * north, axis=-1)], axis=-1))
     return np.stack(columns, axis=-1) * ARCSEC
+
+
+def beam_covariance(beam: Beam | None, wcs: WCS | None) -> np.ndarray | None:
+    """The beam as a covariance matrix in (x, y), pixels squared; `None` where its size in pixels is not known.
+
+    A restoring beam is one and the same everywhere in the plane of the image, and its position angle belongs to
+    the image's own axes: neither to the north of another frame, nor to the local north, which turns near a pole.
+    """
+    widths = None if beam is None else beam.fwhm_pixels(pixel_scale(wcs))
+    if beam is None or widths is None:
+        return None
+    angle = beam.pa.to_value("rad")
+    along, across = np.array([np.sin(angle), np.cos(angle)]), np.array([np.cos(angle), -np.sin(angle)])
+    # (east, north) in pixels of the geometric mean size, from (x, y): the plane's linear part.
+    matrix = np.diag([-1.0, 1.0]) if wcs is None or sky_kind(wcs) == "pixel" else wcs.pixel_scale_matrix
+    matrix = matrix / np.sqrt(abs(np.linalg.det(matrix)))
+    inverse = np.linalg.inv(matrix)
+    plane = widths[0] ** 2 * np.outer(along, along) + widths[1] ** 2 * np.outer(across, across)
+    return inverse @ plane @ inverse.T / FWHM_PER_SIGMA**2
 
 
 def _vector(longitude, latitude) -> np.ndarray:

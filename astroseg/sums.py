@@ -115,9 +115,12 @@ def sum_labels(image: CCDData, labels: np.ndarray, probability: np.ndarray | Non
 def _saturation(image: CCDData) -> float:
     """The level from which on a pixel is saturated: the header's, or the largest of its integer type."""
     try:
-        return float(image.meta["header"]["SATURATE"])
+        level = float(image.meta["header"]["SATURATE"])
     except (KeyError, TypeError, ValueError):
-        return float(np.iinfo(image.data.dtype).max) if image.data.dtype.kind in "iu" else np.inf
+        level = 0.0
+    if level > 0:
+        return level
+    return float(np.iinfo(image.data.dtype).max) if image.data.dtype.kind in "iu" else np.inf
 
 
 def _strip_sums(image, labels, probability, background: Background, saturation, unit, start) -> Sums:

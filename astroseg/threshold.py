@@ -55,6 +55,7 @@ class SigmaFinder(PixelFinder):
     """
 
     name = "sigma"
+    threshold_option = "threshold"
     is_probability = False
     citation = "Hancock et al. 2012, MNRAS 422, 1812 (seed and flood thresholds)"
 
@@ -101,6 +102,7 @@ class PeaksFinder(PixelFinder):
     """
 
     name = "peaks"
+    threshold_option = "threshold"
     is_probability = False
     halo = 64
     citation = "Vikhlinin et al. 1995, ApJ 451, 542 (matched filter)"

@@ -12,7 +12,7 @@ from astropy.io.votable import parse, ucd
 from astropy.table import QTable
 from helpers import gaussian, make_wcs
 
-from astroseg import AstrosegError, find, read_catalog, read_image
+from astroseg import AstrosegError, find, get_finder, read_catalog, read_image
 from astroseg.catalog import COLUMNS, FORMATS, columns_for, complete, write_catalog
 
 KINDS = {
@@ -74,6 +74,33 @@ def test_a_catalogue_comes_back_as_it_went(catalog, form, tmp_path):
         assert back[name].dtype.kind == catalog[name].dtype.kind
 
 
+@pytest.mark.parametrize("form", ["ecsv", "votable", "fits"])
+def test_units_texts_and_types_come_back(form, tmp_path):
+    units = ["DN", "DN/s", "electron", "electron/s", "electron pix / s", "nmgy", "mJy/beam", "", "mag", "0.001 Jy"]
+    table = QTable({f"flux{number}": [1.5, np.nan] * u.Unit(unit) for number, unit in enumerate(units)})
+    table["note"] = ["a", "bc"]
+    table["raw"] = np.array([b"x", b"yz"])
+    table["flux0"].info.description = "What µ means, " + "in many words " * 12 + "and no others"
+    path = tmp_path / f"cat{FORMATS[form]}"
+    write_catalog(table, path, form)
+    back = read_catalog(path)
+    for number, unit in enumerate(units):
+        column = back[f"flux{number}"]
+        assert column.unit == u.Unit(unit)
+        assert column.to(2 * column.unit)[0].value == 0.75
+        assert column.dtype.isnative
+    assert back["flux0"].info.description == table["flux0"].info.description
+    assert back["flux1"].info.description is None
+    assert (list(back["note"]), list(back["raw"])) == (["a", "bc"], ["x", "yz"])
+    assert back["raw"].dtype.kind == "U"
+
+
+def test_an_empty_text_comes_back_empty(tmp_path):
+    for form in ("votable", "fits"):
+        write_catalog(QTable({"note": ["a", ""]}), tmp_path / f"cat{FORMATS[form]}", form)
+        assert list(read_catalog(tmp_path / f"cat{FORMATS[form]}")["note"]) == ["a", ""]
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_an_empty_catalogue_comes_back_empty(catalog, form, tmp_path):
     path = tmp_path / f"cat{FORMATS[form]}"
@@ -103,6 +130,19 @@ def test_provenance_says_what_was_done(catalog):
     assert len(meta["image_sha256"]) == 64
     assert meta["frame"] == "icrs"
     assert meta["image_unit"] == "mJy / beam"
+
+
+def test_provenance_allows_a_rerun(monkeypatch):
+    image = read_image(np.random.default_rng(4).normal(size=(64, 64)) + gaussian((64, 64), 20, 30, 2, peak=50))
+    image.meta["reading"] = {"hdu": np.int64(1), "unit": "Jy/beam", "plane": (0, 1), "mask": None}
+    finder = get_finder("sigma", threshold=np.float32(6))
+    monkeypatch.setattr(type(finder), "uses", ("pytest", "no-such-distribution"), raising=False)
+    meta = finder.find(image).catalog.meta
+    assert meta["reading"] == {"hdu": 1, "unit": "Jy/beam", "plane": [0, 1], "mask": None}
+    assert type(meta["parameters"]["threshold"]) is float
+    assert set(meta["library_versions"]) == {"astropy", "scipy", "scikit-image", "photutils", "pytest"}
+    assert meta["library_versions"]["pytest"] == pytest.__version__
+    json.dumps(meta)
 
 
 @pytest.mark.parametrize(

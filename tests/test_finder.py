@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -232,3 +233,46 @@ def test_blank_pixels_are_never_a_source(field):
     lost = [(x, y) for x, y in field[1] if 64 <= x < 116 and 40 <= y < 80]
     assert len(detections) == len(field[1]) - len(lost)
     assert np.isfinite(detections.catalog["flux"].value).all()
+
+
+def test_what_cannot_be_heeded_is_refused(field):
+    data = field[0]
+    with pytest.raises(UsageError, match="is made already; give threshold"):
+        find(data, get_finder("sigma"), threshold=9)
+    with pytest.raises(UsageError, match="was read already; give hdu, plane"):
+        find(read_image(data), "sigma", hdu=3, plane=1)
+    with pytest.raises(UsageError, match="a name or a finder"):
+        find(data, Constant)
+    with pytest.raises(UsageError, match="A beam is"):
+        read_image(data, beam=(6, 5, 30))
+
+
+def test_another_unit_or_mask_forgets_the_background(field):
+    image = astroseg.standardize(read_image(field[0]))
+    assert "background" not in read_image(image, unit="mJy/beam").meta
+    assert "background" in image.meta
+
+
+def test_noise_in_another_unit_is_converted_or_refused(field):
+    image = read_image(field[0], unit="Jy/beam")
+    plain = find(image, "sigma", background="none", noise=np.ones(image.shape))
+    milli = find(image, "sigma", background="none", noise=np.full(image.shape, 1e3) * u.mJy / u.beam)
+    np.testing.assert_array_equal(plain.labels, milli.labels)
+    with pytest.raises(astroseg.AstrosegError, match="is in K, the image in Jy / beam"):
+        find(image, "sigma", noise=np.ones(image.shape) * u.K)
+
+
+def test_measuring_elsewhere_reads_and_prepares_as_the_finder_does(tmp_path):
+    rng = np.random.default_rng(3)
+    cube = rng.normal(size=(2, 64, 80)) + gaussian((64, 80), 40, 30, 2, peak=50)
+    header = make_wcs((64, 80)).to_header()
+    fits.PrimaryHDU(cube, header).writeto(tmp_path / "cube.fits")
+    found = find(tmp_path / "cube.fits", "sigma", plane=0, measure_on=tmp_path / "cube.fits")
+    plain = find(tmp_path / "cube.fits", "sigma", plane=0)
+    np.testing.assert_array_equal(found.catalog["flux"], plain.catalog["flux"])
+    assert found.catalog.meta["background"] == plain.catalog.meta["background"]
+    assert found.catalog.meta["median_rms"] == plain.catalog.meta["median_rms"]
+    header["CRVAL1"] = 200.0
+    fits.PrimaryHDU(cube, header).writeto(tmp_path / "elsewhere.fits")
+    with pytest.warns(match="not the same place on the sky"):
+        find(tmp_path / "cube.fits", "sigma", plane=0, measure_on=tmp_path / "elsewhere.fits")

@@ -231,3 +231,30 @@ def test_the_background_is_taken_off():
     row = measure(image, (data > 1005).astype(int))[0]
     assert row["flux"].value == pytest.approx(100 * 2 * np.pi * 4, rel=0.01)
     assert row["peak_flux"].value == pytest.approx(data.max() - 1000)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "declination"),
+    [(("RA---SIN", "DEC--SIN"), 89.9), (("GLON-CAR", "GLAT-CAR"), 0.0), (("RA---SIN", "DEC--SIN"), 10.0)],
+)
+@pytest.mark.parametrize("cdelt", [(-2.0, 2.0), (2.0, 2.0)])
+def test_point_sources_are_unresolved_whatever_the_frame(kinds, declination, cdelt):
+    """An elongated beam is one and the same all over the plane of the image, and its angle that plane's."""
+    shape = (400, 400)
+    wcs = make_wcs(shape, cdelt=cdelt, crval=(30.0, declination), kinds=kinds, angle=20)
+    matrix = wcs.pixel_scale_matrix * 3600
+    pa = np.radians(30)
+    along, across = np.array([np.sin(pa), np.cos(pa)]), np.array([np.cos(pa), -np.sin(pa)])
+    beam = (100 * np.outer(along, along) + 25 * np.outer(across, across)) / FWHM_PER_SIGMA**2
+    inverse = matrix.T @ np.linalg.inv(beam) @ matrix
+    data = np.random.default_rng(1).normal(size=shape) * 1e-3
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    for x in (60, 200, 340):
+        for y in (60, 200, 340):
+            dx, dy = columns - x, rows - y
+            data += np.exp(-0.5 * (inverse[0, 0] * dx**2 + 2 * inverse[0, 1] * dx * dy + inverse[1, 1] * dy**2))
+    image = prepared(data, rms=1e-3, wcs=wcs, unit="Jy/beam", beam="10,5,30")
+    catalog = find(image, "sigma").catalog
+    assert len(catalog) == 9
+    assert np.median(catalog["deconvolved_major"].to_value("arcsec")) < 0.8
+    np.testing.assert_allclose(catalog["flux"].to_value("Jy"), 1, rtol=0.01)

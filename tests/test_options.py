@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import Annotated, Literal
 
+import numpy as np
 import pytest
 from annotated_types import Ge, Gt, Interval
 
@@ -125,6 +126,25 @@ def test_wrong_text_is_refused_with_what_is_accepted(key, text):
 @pytest.mark.parametrize("options", [{"level": "5"}, {"count": 2.0}, {"fast": 1}, {"mode": None}, {"level": True}])
 def test_wrong_values_are_refused_from_python_too(options):
     with pytest.raises(UsageError):
+        Sample(**options).validate()
+
+
+def test_scalars_of_numpy_are_taken_as_plain_values():
+    made = Sample(level=np.float32(5), count=np.int64(7), fast=np.True_, label=np.str_("x"), cut=np.float64(2))
+    expected = {"level": 5.0, "count": 7, "fast": True, "label": "x", "cut": 2.0}
+    plain = made.get_params()
+    made.validate()
+    for values in (plain, vars(made)):
+        assert {key: values[key] for key in expected} == expected
+        assert [type(values[key]) for key in expected] == [float, int, bool, str, float]
+    assert repr(made) == "Sample(count=7, cut=2.0, fast=True, label='x')"
+
+
+@pytest.mark.parametrize(
+    "options", [{"level": np.float32("nan")}, {"count": np.float64(2)}, {"count": np.int64(0)}, {"level": np.True_}]
+)
+def test_wrong_scalars_of_numpy_are_refused(options):
+    with pytest.raises(UsageError, match="takes"):
         Sample(**options).validate()
 
 

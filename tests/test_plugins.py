@@ -8,7 +8,7 @@ from importlib import metadata
 
 import pytest
 
-from astroseg import PluginError, UsageError, get_finder, hookimpl, plugins
+from astroseg import AstrosegWarning, PluginError, UsageError, get_finder, hookimpl, plugins
 from astroseg.finder import PixelFinder
 from astroseg.plugins import load_class, registrations
 
@@ -126,6 +126,56 @@ def test_a_target_that_is_no_finder_is_named(entry_points, target, fragment):
         load_class("odd", "finder")
     assert "oddpkg" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_class_must_have_the_name_that_is_registered(entry_points):
+    entry_points(Point("a", lambda: offering("other", "strangers:StrangeFinder"), "oddpkg"))
+    with pytest.raises(PluginError, match="'other' of oddpkg has a class that calls itself 'strange'"):
+        get_finder("other")
+
+
+@pytest.mark.parametrize("name", ["Bad Name/../x", "", "2nd", "../x", "a b"])
+def test_a_name_that_the_command_line_cannot_take_is_listed_as_broken(entry_points, name):
+    entry_points(Point("a", lambda: offering(name, "strangers:StrangeFinder"), "oddpkg"))
+    entry = next(entry for entry in registrations("finder") if entry.package == "oddpkg")
+    assert not entry.ok
+    assert "is no name" in entry.error
+    with pytest.raises(PluginError, match="is no name"):
+        get_finder(name)
+
+
+@pytest.fixture
+def lacking(entry_points, monkeypatch):
+    """A plugin whose distribution lists requirements that are not installed under their names."""
+    plugins._required.cache_clear()
+    plugins._installed.cache_clear()
+    monkeypatch.setattr(metadata, "requires", lambda _: ["exotic-cuda>=2", "numpy"])
+    entry_points(
+        Point("p", lambda: offering("strange", "strangers:StrangeFinder"), "pkg"),
+        Point("q", lambda: offering("odd", "strangers:Missing"), "oddpkg"),
+    )
+    yield
+    plugins._required.cache_clear()
+    plugins._installed.cache_clear()
+
+
+def test_a_requirement_that_is_missing_is_a_remark(lacking):
+    entry = next(entry for entry in registrations("finder") if entry.name == "strange")
+    assert (entry.ok, entry.install) == (True, "pip install exotic-cuda")
+    assert "not installed under that name: exotic-cuda" in entry.summary
+    with pytest.warns(AstrosegWarning, match="pkg needs exotic-cuda.*if 'strange' fails: pip install exotic-cuda"):
+        assert get_finder("strange").name == "strange"
+
+
+def test_a_requirement_that_is_missing_is_named_where_the_import_fails(lacking):
+    with pytest.raises(PluginError, match=r"needs exotic-cuda.*To mend it: pip install exotic-cuda"):
+        get_finder("odd")
+
+
+def test_a_requirement_under_another_name_is_no_remark(lacking, monkeypatch):
+    monkeypatch.setitem(sys.modules, "exotic_cuda", sys.modules["strangers"])
+    assert all("not installed" not in entry.summary for entry in registrations("finder"))
+    assert get_finder("strange").name == "strange"
 
 
 def test_a_hook_that_raises_costs_its_own_plugin_only(entry_points):

@@ -11,7 +11,7 @@ import pytest
 
 from astroseg import AstrosegError
 from astroseg.errors import UsageError
-from astroseg.scaffold import new_plugin
+from astroseg.scaffold import _render, new_plugin
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "plugins" / "astroseg-template"
@@ -28,7 +28,8 @@ def contents(folder):
 
 
 def test_example_plugin_is_what_the_command_makes(tmp_path):
-    made, kept = contents(new_plugin("template", tmp_path)), contents(EXAMPLE)
+    _render(tmp_path, "template")  # new_plugin refuses the name where the example is installed
+    made, kept = contents(tmp_path), contents(EXAMPLE)
     assert sorted(made) == sorted(kept)
     for path, text in made.items():
         assert text == kept[path], f"{path} differs: change it in astroseg/template, and make the example again"
@@ -49,6 +50,21 @@ def test_every_name_is_replaced(tmp_path):
 @pytest.mark.parametrize("name", ["", "My", "2nd", "a_b", "a--b", "-a", "a-", "a/b", "../a", "astroseg", "astroseg-a"])
 def test_bad_name_is_refused(tmp_path, name):
     with pytest.raises(UsageError, match="name"):
+        new_plugin(name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "fragment"),
+    [
+        ("sigma", "taken, by astroseg;"),
+        ("bdsf", "taken, by astroseg"),
+        ("pixel", "called PixelFinder"),
+        ("source", "called SourceFinder"),
+    ],
+)
+def test_name_that_would_clash_is_refused(tmp_path, name, fragment):
+    with pytest.raises(UsageError, match=fragment):
         new_plugin(name, tmp_path)
     assert not list(tmp_path.iterdir())
 

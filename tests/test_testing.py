@@ -270,6 +270,18 @@ def test_declared_random_finder_is_excused():
     assert "repeatable = False" in results["repeatable"].message
 
 
+class Nothing(Good):
+    def find(self, image, *, tile_size=None, executor=None, **prompts):
+        self.validate()
+        self.check_prompts(prompts)
+
+
+def test_finder_that_returns_none_is_told_so():
+    bad = [result.message for result in run_checks(Nothing()) if not result.ok]
+    assert len(bad) > 10
+    assert all("find() returned a NoneType, not Detections" in message for message in bad)
+
+
 class Known(BrightSource):
     expected_failures: ClassVar = {"bright_source": "its fluxes are 20 % too large"}
 

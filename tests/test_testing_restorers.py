@@ -112,5 +112,16 @@ def test_one_defect_fails_one_check(cls, expected):
     assert failures(cls()) == expected
 
 
+class RestoresNothing(GoodRestorer):
+    def restore(self, image, **prompts):
+        self.validate()
+
+
+def test_restorer_that_returns_none_is_told_so():
+    bad = [result.message for result in run_checks(RestoresNothing()) if not result.ok]
+    assert bad
+    assert all("restore() returned a NoneType, not CCDData" in message for message in bad)
+
+
 def test_restorers_share_the_checks_of_options():
     assert {"repr", "wrong_values", "constructor_only_stores"} <= set(CHECKS) & set(RESTORER_CHECKS)

@@ -89,3 +89,19 @@ def test_a_constant_image_has_no_sources():
     for name in ("sigma", "peaks", "yen", "otsu", "triangle"):
         with pytest.warns(AstrosegWarning, match="found nothing"):
             assert len(get_finder(name).find(image)) == 0
+
+
+def test_deblended_sources_share_their_island():
+    data = gaussian((60, 90), 24, 30, 2.5, peak=50) + gaussian((60, 90), 34, 30, 2.5, peak=40)
+    data += gaussian((60, 90), 70, 20, 2.5, peak=40) + np.random.default_rng(1).normal(size=data.shape)
+    catalog = find(prepared(data), "sigma", deblend=True).catalog
+    island = dict(zip(catalog["x_centroid"].value.round(-1), catalog["island"], strict=True))
+    assert len(catalog) == 3
+    assert island[20] == island[30] != island[70]
+
+
+def test_a_huge_rough_island_is_left_whole():
+    data = gaussian((500, 500), 250, 250, 100, peak=40) + np.random.default_rng(1).normal(size=(500, 500))
+    with pytest.warns(AstrosegWarning, match="too many to deblend"):
+        found = find(prepared(data), "sigma", deblend=True)
+    assert found.catalog["n_pixels"].max() > 50_000

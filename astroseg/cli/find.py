@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,26 @@ import click
 from astroseg.errors import AstrosegWarning, UsageError
 
 PARTLY = 3
+_IMAGE_OPTIONS = (
+    click.option("--hdu", metavar="N|NAME", help="FITS extension. Default: the first image."),
+    click.option("--plane", metavar="N[,N]", help="0-based index along each axis that is neither sky nor of length 1."),
+    click.option("--unit", metavar="UNIT", help="Overrules the unit of the header, e.g. Jy/beam."),
+    click.option("--beam", metavar="MAJ,MIN,PA", help="Overrules the beam of the header; arcsec, arcsec, deg."),
+    click.option("--mask", metavar="FILE", help="Pixels that are not 0 there are blank."),
+    click.option("--keep-zeros", is_flag=True, help="Large areas of exact zeros are data, not blank."),
+    click.option(
+        "--background", metavar="mesh|constant|none|FILE", help="Default: what suits the finder, mostly mesh."
+    ),
+    click.option("--noise", metavar="mesh|constant|FILE", help="Default: as the background."),
+    click.option("--mesh", type=int, metavar="N", help="Side of a mesh cell in pixels. Default: 20 beams."),
+)
+
+
+def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how to read an image, and how to measure its background and noise."""
+    for option in reversed(_IMAGE_OPTIONS):
+        command = option(command)
+    return command
 
 
 @click.command("find")
@@ -34,15 +54,10 @@ PARTLY = 3
     show_default=True,
     help="What the DS9 region file holds.",
 )
-@click.option("--hdu", metavar="N|NAME", help="FITS extension. Default: the first image.")
-@click.option("--plane", metavar="N[,N]", help="0-based index along each axis that is neither sky nor of length 1.")
-@click.option("--unit", metavar="UNIT", help="Overrules the unit of the header, e.g. Jy/beam.")
-@click.option("--beam", metavar="MAJ,MIN,PA", help="Overrules the beam of the header; arcsec, arcsec, deg.")
-@click.option("--mask", metavar="FILE", help="Pixels that are not 0 there are blank.")
-@click.option("--keep-zeros", is_flag=True, help="Large areas of exact zeros are data, not blank.")
-@click.option("--background", metavar="mesh|constant|none|FILE", help="Default: what suits the finder, mostly mesh.")
-@click.option("--noise", metavar="mesh|constant|FILE", help="Default: as the background.")
-@click.option("--mesh", type=int, metavar="N", help="Side of a mesh cell in pixels. Default: 20 beams.")
+@image_options
+@click.option(
+    "--reliability", type=float, metavar="R", help="Choose the threshold so that this share is real, e.g. 0.95."
+)
 @click.option("--measure-on", metavar="FILE", help="Measure on this image of the same grid.")
 @click.option("--probability", is_flag=True, help="Write the probability map too.")
 @click.option("--preview", is_flag=True, help="Write a PNG with the detections drawn over the image.")
@@ -63,6 +78,7 @@ def command(
       astroseg find image.fits --backend sigma --preview
       astroseg find *.fits --backend bdsf:preset=tuned --output results
       astroseg find image.fits --backend sigma --set threshold=4 --beam 6,5,30
+      astroseg find image.fits --backend sigma --reliability 0.95
     """  # noqa: D301 - \b keeps click from joining the lines
     from astroseg.cli import explain
     from astroseg.plugins import load_class
@@ -72,9 +88,9 @@ def command(
     job = {"name": name, "choices": choices, "folder": Path(folder), "formats": parse_formats(formats), **options}
     _refuse_same_stems(images)
     failed = 0
-    for path in _progress(images, quiet=options["quiet"]):
+    for number, path in enumerate(images, start=1):
         try:
-            _one(path, **job)
+            _one(path, place=(number, len(images)), **job)
         except Exception as error:
             if options["debug"]:
                 raise
@@ -91,7 +107,13 @@ def command(
 def parse_backend(backend: str, settings: tuple[str, ...] = ()) -> tuple[str, dict[str, str]]:
     """Split ``NAME:key=value,key=value``, and add the texts of ``--set``."""
     name, _, inline = backend.partition(":")
-    pairs = [*filter(None, inline.split(",")), *settings]
+    pairs: list[str] = []
+    for part in filter(None, inline.split(",")):
+        if "=" in part or not pairs:
+            pairs.append(part)
+        else:  # a value with commas of its own, rms_box=60,20
+            pairs[-1] += f",{part}"
+    pairs += settings
     for pair in pairs:
         if "=" not in pair:
             msg = f"Cannot read the option '{pair}'. Write key=value, for example threshold=5."
@@ -120,6 +142,7 @@ def _refuse_same_stems(images) -> None:
 def _one(
     path: str,
     *,
+    place: tuple[int, int],
     name: str,
     choices: dict[str, str],
     folder: Path,
@@ -146,7 +169,7 @@ def _one(
         refuse_existing(
             output_paths(folder, stem_of(path), name, formats=formats, probability=probability, preview=preview)
         )
-    with _notes(quiet=quiet, debug=debug):
+    with notes(quiet=quiet, debug=debug), _watch(Path(path).name, *place, quiet=quiet):
         given = {key: value for key, value in options.items() if value is not None and value is not False}
         detections = find(path, finder, **given)
         files = write_detections(
@@ -178,43 +201,49 @@ def summary(detections: Any, files: list[Path], seconds: float) -> str:
     lines = [
         f"{name}: {number:,} source{'' if number == 1 else 's'} by {meta['backend']}",
         "  " + "; ".join(filter(None, facts)),
+        *(["  " + _reliability(meta["reliability"])] if "reliability" in meta else []),
         "  " + "  ".join(map(click.format_filename, files)),
     ]
     return "\n".join(lines)
 
 
-@contextlib.contextmanager
-def _notes(*, quiet: bool, debug: bool) -> Iterator[None]:
-    """Print each of our warnings as one line."""
-    said = set()
+def _reliability(choice: dict[str, Any]) -> str:
+    return (
+        f"threshold {choice['threshold']:g}: reliability {choice['estimate']:.3f}, with {choice['n_inverted']:,} "
+        f"detections on the inverted image and {choice['n_found']:,} on the image"
+    )
 
-    def show(message, category, filename, lineno, file=None, line=None):  # noqa: ARG001 - set by warnings
-        text = " ".join(str(message).split())
-        if not quiet and text not in said:
-            said.add(text)
+
+@contextlib.contextmanager
+def notes(*, quiet: bool, debug: bool) -> Iterator[None]:
+    """Print each of our warnings as one line, when the work is done or has failed."""
+    said: dict[str, None] = {}  # a set that keeps its order
+
+    def keep(message, category, filename, lineno, file=None, line=None):  # noqa: ARG001 - set by warnings
+        said[" ".join(str(message).split())] = None
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always" if debug else "ignore")
+            warnings.simplefilter("always", AstrosegWarning)
+            warnings.showwarning = keep
+            yield
+    finally:
+        for text in () if quiet else said:
             click.echo(f"note: {text}", err=True)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("always" if debug else "ignore")
-        warnings.simplefilter("always", AstrosegWarning)
-        warnings.showwarning = show
-        yield
 
-
-def _progress(images: tuple[str, ...], *, quiet: bool) -> Iterator[str]:
-    """The images, with a progress bar where somebody watches."""
+@contextlib.contextmanager
+def _watch(label: str, number: int, total: int, *, quiet: bool) -> Iterator[None]:
+    """Show that work goes on, and since when, where somebody watches; gone before anything else is printed."""
     if quiet or not sys.stderr.isatty():
-        yield from images
+        yield
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = [SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()]
-    if len(images) > 1:
-        columns[2:2] = [BarColumn(), MofNCompleteColumn()]
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=len(images))
-        for path in images:
-            progress.update(task, description=Path(path).name)
-            yield path
-            progress.advance(task)
+        # One image has no measure of what is left: the bar moves to and fro. Of several, it counts.
+        progress.add_task(label, total=None if total == 1 else total, completed=number - 1)
+        yield

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,26 +16,93 @@ def command() -> None:
     """Make a sky with known sources: image, noise-free model, truth catalogue, truth labels."""
 
 
+def _common(kind: str, size: int) -> Callable:
+    """Options of every kind of sky."""
+
+    def decorate(function: Callable) -> Callable:
+        for option in reversed([
+            click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes."),
+            click.option("--size", default=size, show_default=True, help="Side of the image in pixels."),
+            click.option("--output", "-o", "stem", default=kind, show_default=True, metavar="STEM",
+                         help="Start of the file names."),
+            click.option("--overwrite", is_flag=True, help="Replace existing files."),
+            click.option("--debug", is_flag=True, help="Show tracebacks."),
+        ]):  # fmt: skip
+            function = option(function)
+        return function
+
+    return decorate
+
+
 @command.command("radio")
-@click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
-@click.option("--size", default=512, show_default=True, help="Side of the image in pixels.")
-@click.option("--density", default=1000.0, show_default=True, help="Sources per megapixel.")
-@click.option(
-    "--output", "-o", "stem", default="radio", show_default=True, metavar="STEM", help="Start of the file names."
-)
-@click.option("--overwrite", is_flag=True, help="Replace existing files.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def radio(seed: int, size: int, density: float, stem: str, overwrite: bool, debug: bool) -> None:  # noqa: ARG001, FBT001
-    """Make a simple radio field: Gaussian sources, correlated noise, 2.5 pixels to the beam."""
+@click.option("--preset", default="compact", show_default=True, metavar="NAME",
+              help="Kind of field: compact (bright points in noise), sdc1, crowded or extended.")  # fmt: skip
+@click.option("--density", type=float, help="Sources per megapixel.  [default: the preset's]")
+@click.option("--set", "pairs", multiple=True, metavar="NAME=NUMBER",
+              help="Any other setting of the preset, for example beam=6 (arcsec), pixel=2, rms=1e-5 (Jy/beam), "
+              "blank=0.1, uneven=0.2, artefacts=0.01.")  # fmt: skip
+@_common("radio", 512)
+def radio(preset: str, density: float | None, pairs: tuple[str, ...], **common: Any) -> None:
+    """Make a radio field, as an interferometer would image it."""
     from astroseg.simulate.radio import simulate_radio
 
-    if size < 16 or density < 0 or seed < 0:
-        msg = "The size must be at least 16, density and seed at least 0."
+    options = dict(map(_pair, pairs)) | ({} if density is None else {"density": density})
+    _make(simulate_radio, common, preset=preset, **options)
+
+
+@command.command("optical")
+@click.option("--density", default=1500.0, show_default=True, help="Galaxies and stars per megapixel.")
+@click.option("--stars", default=0.15, show_default=True, help="Share of stars.")
+@click.option("--blends", default=0.3, show_default=True, help="Share of galaxies with a close companion.")
+@click.option("--seeing", default=0.7, show_default=True, help="Width of the point spread function, arcsec.")
+@_common("optical", 256)
+def optical(density: float, stars: float, blends: float, seeing: float, **common: Any) -> None:
+    """Make galaxies with clumps, blends and stars on a bright sky (needs GalSim)."""
+    from astroseg.simulate.optical import simulate_optical
+
+    _make(simulate_optical, common, density=density, stars=stars, blends=blends, seeing=seeing)
+
+
+@command.command("solar")
+@click.option("--channel", default="continuum", show_default=True, metavar="NAME",
+              help="continuum (spots), euv (coronal holes and active regions), "
+              "chromosphere (filaments and ribbons).")  # fmt: skip
+@_common("solar", 512)
+def solar(channel: str, **common: Any) -> None:
+    """Make a full disk of the Sun."""
+    from astroseg.simulate.solar import simulate_solar
+
+    _make(simulate_solar, common, channel=channel)
+
+
+@command.command("xray")
+@click.option("--counts", default=2000.0, show_default=True, help="Mean number of photons behind each pair of grids.")
+@_common("xray", 129)
+def xray(counts: float, **common: Any) -> None:
+    """Make the dirty map of a flare, from 24 visibilities."""
+    from astroseg.simulate.xray import simulate_xray
+
+    _make(simulate_xray, common, counts=counts)
+
+
+def _pair(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        msg = f"Cannot read '{text}'. Give NAME=NUMBER, for example beam=6."
+        raise UsageError(msg) from None
+
+
+def _make(simulate: Callable, common: dict[str, Any], **options: Any) -> None:
+    """Make the sky and write it."""
+    if common["seed"] < 0:
+        msg = f"The seed is {common['seed']}; it must be zero or positive."
         raise UsageError(msg)
-    target = Path(f"{stem}.fits")
-    if target.exists() and not overwrite:
+    target = Path(f"{common['stem']}.fits")
+    if target.exists() and not common["overwrite"]:
         msg = f"{target} exists already. Replace it with --overwrite."
         raise AstrosegError(msg)
-    sky = simulate_radio(seed=seed, size=size, density=density)
-    paths = sky.write(stem)
+    sky = simulate(seed=common["seed"], size=common["size"], **options)
+    paths = sky.write(common["stem"])
     click.echo(f"{len(sky.truth):,} sources: {'  '.join(map(str, paths))}")

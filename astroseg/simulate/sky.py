@@ -12,9 +12,28 @@ from astropy.nddata import CCDData
 from astropy.table import QTable
 
 from astroseg.catalog import write_catalog
+from astroseg.errors import UsageError
 from astroseg.output import write_all
 
-__all__ = ["Sky"]
+__all__ = ["Sky", "check_size"]
+
+SMALLEST = 16  # pixels
+
+
+def check_size(*lengths: int) -> None:
+    """Refuse an image that is too small to hold anything.
+
+    Parameters
+    ----------
+    *lengths : int, pixels
+
+    Raises
+    ------
+    UsageError
+    """
+    if min(lengths) < SMALLEST:
+        msg = f"The size is {min(lengths)}; it must be at least {SMALLEST} pixels."
+        raise UsageError(msg)
 
 
 @dataclass(frozen=True)
@@ -31,7 +50,8 @@ class Sky:
         One row per source, with columns of `astroseg.catalog.COLUMNS`.
     labels : 2-D `~numpy.ndarray` of int32
         Truth labels: pixels of the model above ``isophote`` times the noise, each given to the source that
-        is brightest there. A source too faint for the isophote has a row but no pixel.
+        is brightest there. A source too faint for the isophote has a row but no pixel. Features of the Sun have sharp
+        borders of their own.
     """
 
     image: CCDData
@@ -57,10 +77,12 @@ class Sky:
         """The header of the image: world coordinates, unit, beam, and how it was made."""
         header = self.image.wcs.to_header()
         header["BUNIT"] = self.image.unit.to_string()
-        beam = self.image.meta["beam"]
-        for key, value in (("BMAJ", beam.major), ("BMIN", beam.minor), ("BPA", beam.pa)):
-            header[key] = value.to_value("deg")
-        header["RESTFRQ"] = (1.4e9, "[Hz] PyBDSF asks for it")
+        beam = self.image.meta.get("beam")
+        if beam is not None:
+            for key, value in (("BMAJ", beam.major), ("BMIN", beam.minor), ("BPA", beam.pa)):
+                header[key] = value.to_value("deg")
+        if self.image.unit.is_equivalent("Jy/beam"):
+            header["RESTFRQ"] = (1.4e9, "[Hz] PyBDSF asks for it")
         header["ORIGIN"] = "astroseg simulation"
         for key, value in self.truth.meta.items():
             header.add_history(f"{key} = {value}")

@@ -39,10 +39,12 @@ STEADY = ("label", "x_centroid", "y_centroid", "peak_flux", "flux", "snr", "n_pi
 
 def quietly(backend: Backend, image: Any, **options: Any) -> Any:
     """Run ``find`` or ``restore`` without warnings: an empty answer is what several checks ask for."""
-    run = backend.find if isinstance(backend, SourceFinder) else backend.restore
+    run, kind = (backend.find, Detections) if isinstance(backend, SourceFinder) else (backend.restore, CCDData)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstrosegWarning)
-        return run(image, **options)
+        answer = run(image, **options)
+    assert isinstance(answer, kind), f"{run.__name__}() returned a {type(answer).__name__}, not {kind.__name__}"
+    return answer
 
 
 def need_repeatable(backend: Backend) -> None:

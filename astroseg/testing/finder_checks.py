@@ -36,7 +36,8 @@ from astroseg.testing.fields import make_field, reread
 
 PROVENANCE = (
     "backend", "parameters", "package", "package_version", "astroseg_version", "numpy_version", "python_version",
-    "image", "image_sha256", "image_shape", "image_unit", "frame", "beam", "background", "date",
+    "library_versions", "image", "reading", "image_sha256", "image_shape", "image_unit", "frame", "beam", "background",
+    "date",
 )  # fmt: skip
 
 

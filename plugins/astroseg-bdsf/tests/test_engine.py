@@ -213,3 +213,17 @@ def test_equals_pybdsf_alone_on_sdc1(header, alone, options, count):
     assert abs(result.sources["RA"].size - count) <= 3
     labels, order = divide(result.islands, result.sources, result.gaussians)
     assert labels.max() == order.size == result.sources["RA"].size
+
+
+def test_a_log_that_cannot_be_written_costs_nothing(field, header, tmp_path, monkeypatch):
+    result = engine.run(field, header(), {}, log=tmp_path / "missing" / "run.log")
+    assert result.sources["RA"].size > 3
+    assert any("log could not be written" in note for note in result.notes)
+
+    def fail(*args):
+        msg = "PyBDSF stopped: no reason"
+        raise engine.EngineError(msg)
+
+    monkeypatch.setattr(engine, "_work", fail)
+    with pytest.raises(engine.EngineError, match="no reason"):
+        engine.run(field, header(), {}, log=tmp_path / "missing" / "run.log")

@@ -3,11 +3,12 @@
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 from astroseg_bdsf import engine
 from astroseg_bdsf.finder import BDSFFinder
 
-from astroseg import AstrosegError, UsageError, find, get_finder, read_image
+from astroseg import AstrosegError, AstrosegWarning, UsageError, find, get_finder, read_image
 from astroseg.header import pixel_scale
 from astroseg.testing import make_field
 
@@ -131,6 +132,105 @@ def test_text_options_have_pybdsfs_types():
     finder = BDSFFinder.from_text({"rms_box": "60,20", "mean_map": "zero", "thresh_pix": "4"})
     assert tuple(finder.rms_box) == (60, 20)
     assert (finder.mean_map, finder.thresh_pix) == ("zero", 4.0)
+
+
+def on_sky(field, frame, turn):
+    """The field in its own frame (turned), or in another frame with the same centre; its beam is round."""
+    centre = SkyCoord(*field.wcs.wcs.crval, unit="deg").transform_to(frame or "icrs")
+    names = ("GLON-TAN", "GLAT-TAN") if frame == "galactic" else ("RA---TAN", "DEC--TAN")
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval = names, (centre.spherical.lon.deg, centre.spherical.lat.deg)
+    wcs.wcs.crpix, wcs.wcs.cdelt = field.wcs.wcs.crpix, field.wcs.wcs.cdelt
+    wcs.wcs.pc = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    if frame == "fk4":
+        wcs.wcs.radesys, wcs.wcs.equinox = "FK4", 1950.0
+    image = read_image(np.asarray(field.data), unit="Jy/beam", beam="10")
+    image.wcs = wcs
+    return image
+
+
+@pytest.mark.filterwarnings("ignore:bdsf. The frequency")
+@pytest.mark.parametrize("frame", ["galactic", "fk4"])
+def test_angles_and_errors_are_those_of_the_catalogues_frame(field, frame):
+    image = on_sky(field, frame, 0)
+    here = SkyCoord(*image.wcs.wcs.crval, unit="deg", frame=frame)
+    north = here.directional_offset_by(0 * u.deg, 1 * u.arcmin)
+    turn = here.icrs.position_angle(north.icrs).rad
+    catalog, expected = (find(each, "bdsf").catalog for each in (image, on_sky(field, None, turn)))
+    assert len(catalog) == len(expected) > 3
+    for name in ("ra", "dec", "fwhm_major"):
+        np.testing.assert_allclose(catalog[name].value, expected[name].value, rtol=1e-4)
+    for name in ("ra_err", "dec_err"):
+        np.testing.assert_allclose(catalog[name].value, expected[name].value, rtol=5e-3)
+    for name in ("pa", "deconvolved_pa"):
+        known = np.isfinite(expected[name])
+        np.testing.assert_array_equal(np.isfinite(catalog[name]), known)
+        apart = (catalog[name] - expected[name])[known].to_value("deg")
+        np.testing.assert_allclose((apart + 90) % 180 - 90, 0, atol=0.1)
+
+
+def test_extra_columns_have_units_of_the_image_and_descriptions(field, detections):
+    milli = read_image(np.asarray(field.data, dtype=float) * 1e3, unit="mJy/beam", beam=field.meta["beam"])
+    milli.wcs = field.wcs
+    catalog = find(milli, "bdsf").catalog
+    assert all(catalog[name].info.description for name in catalog.colnames)
+    for name in ("bdsf_e_peak_flux", "bdsf_isl_mean", "bdsf_resid_isl_rms", "bdsf_resid_isl_mean"):
+        assert catalog[name].unit == milli.unit
+        np.testing.assert_allclose(catalog[name].value, 1e3 * detections.catalog[name].value, rtol=1e-2, atol=1e-5)
+    assert catalog["bdsf_isl_total_flux"].unit == u.Jy
+
+
+@pytest.mark.filterwarnings("ignore:bdsf. The")
+def test_extra_columns_without_a_beam_or_a_sky(field):
+    data = np.asarray(field.data, dtype=float)
+    counts, milli = (
+        find(read_image(data * factor, unit=unit), "bdsf").catalog for factor, unit in ((1, "ct"), (1e3, "mJy/beam"))
+    )
+    for catalog, unit in ((counts, u.ct), (milli, u.mJy / u.beam)):
+        assert catalog["bdsf_isl_total_flux"].unit == catalog["flux"].unit == unit * u.pix
+        assert catalog["bdsf_isl_mean"].unit == catalog["bdsf_e_peak_flux"].unit == unit
+        assert catalog["bdsf_maj"].unit == u.pix
+        np.testing.assert_array_equal(catalog["bdsf_maj"], catalog["fwhm_major"])
+        assert np.isnan(catalog["bdsf_ra_max"]).all()
+        assert np.isnan(catalog["bdsf_pa"]).all()
+    np.testing.assert_allclose(milli["flux"].value, 1e3 * counts["flux"].value, rtol=1e-3)
+    ratio = counts["bdsf_isl_total_flux"].value / counts["flux"].value
+    assert 0.5 < np.median(ratio) < 2
+
+
+def quiet_field():
+    """Noise and a source in a corner, the rest of one value: PyBDSF clips all pixels away."""
+    data = np.ones((192, 192), dtype="f4")
+    y, x = np.mgrid[:64, :64]
+    noise = np.random.default_rng(2).normal(size=(64, 64))
+    data[:64, :64] += noise + 50 * np.exp(-0.5 * ((x - 30) ** 2 + (y - 30) ** 2) / 1.5**2)
+    return data
+
+
+@pytest.mark.filterwarnings("ignore:bdsf. (The|PyBDSF accepted)")
+def test_where_pybdsf_cannot_measure_the_noise_astroseg_does():
+    with pytest.warns(AstrosegWarning, match="cannot measure the noise of this image; used astroseg's") as caught:
+        found = find(quiet_field(), "bdsf")
+    assert sum("cannot measure" in str(each.message) for each in caught) == 1
+    brightest = found.catalog[np.argmax(found.catalog["snr"])]
+    assert brightest["x_centroid"].value == pytest.approx(30, abs=0.2)
+    assert found.catalog.meta["background"].startswith("background mesh")
+
+
+def test_where_that_fails_too_the_message_says_what_to_try(monkeypatch):
+    def fail(*args, **kwargs):
+        msg = "PyBDSF stopped: it cannot measure the noise."
+        raise engine.NoiseError(msg)
+
+    monkeypatch.setattr("astroseg_bdsf.finder.run", fail)
+    with pytest.raises(AstrosegError, match=r"the noise\. Try --background constant\.$"):
+        find(quiet_field(), "bdsf")
+
+
+@pytest.mark.parametrize("log", ["missing/run.log", "."])
+def test_a_log_that_cannot_be_kept_is_refused_before_the_run(tmp_path, log):
+    with pytest.raises(UsageError, match="no folder for the log"):
+        get_finder("bdsf", log=str(tmp_path / log)).find("there_is_no_such_image.fits")
 
 
 def test_the_log_is_kept_on_request(field, tmp_path):

@@ -7,7 +7,7 @@ import sep
 from astroseg_sep.extraction import extract, in_raster_order
 from astroseg_sep.finder import PRESETS, SepFinder
 
-from astroseg import AstrosegError, NoDetectionsWarning, get_finder, read_image, standardize
+from astroseg import AstrosegError, NoDetectionsWarning, find, get_finder, read_image, standardize
 from astroseg.errors import UsageError
 from astroseg.testing import make_field
 
@@ -101,6 +101,25 @@ def test_background_of_the_caller_is_kept(field):
 
 def test_background_of_sep_is_named(field):
     assert SepFinder(mesh=32).find(field[0]).catalog.meta["background"] == "background and noise of sep, mesh of 32 px"
+
+
+@pytest.mark.parametrize("filter_type", ["conv", "matched"])
+def test_no_label_where_the_noise_is_not_positive(filter_type):
+    y, x = np.mgrid[:256, :256]
+    data = np.exp(-0.5 * ((x - 100) ** 2 + (y - 120) ** 2) / 12**2).astype("f4")  # a model image: no noise
+    data[:, 200:230] = np.nan
+    noise = sep.Background(np.nan_to_num(data), mask=np.isnan(data)).rms()
+    assert noise.min() < 0
+    found = SepFinder(filter_type=filter_type).find(read_image(data, keep_zeros=True))
+    assert len(found) >= 1
+    assert not found.labels[(noise <= 0) | np.isnan(data)].any()
+    assert (found.catalog["local_rms"] > 0).all()
+    assert (found.catalog["peak_flux"] > 0).all()
+
+
+def test_mesh_of_the_caller_replaces_that_of_sep(field):
+    found = find(field[0], SepFinder(mesh=32), mesh=48)
+    assert found.catalog.meta["background"] == "background mesh of 48 px, noise mesh of 48 px"
 
 
 def test_matched_filter_of_the_beam_finds_fainter_sources_in_white_noise():

@@ -18,7 +18,7 @@ from astropy.io import fits
 from . import options as bdsf_options
 from .prepare import prepare
 
-__all__ = ["EngineError", "Failure", "Result", "run"]
+__all__ = ["EngineError", "Failure", "NoiseError", "Result", "run"]
 
 _WORKER = "astroseg_bdsf.worker"
 
@@ -37,6 +37,10 @@ _GAUSSIANS = ("peak_flux", "x", "y", "major", "minor", "pa")
 
 class EngineError(RuntimeError):
     """PyBDSF could not give an answer; one line says why."""
+
+
+class NoiseError(EngineError):
+    """PyBDSF could not measure the noise."""
 
 
 @dataclass
@@ -167,7 +171,8 @@ def run(
         longer is reported in `Result.failed`.
 
     log : path-like, optional
-        Where to put a copy of PyBDSF's log.
+        Where to put a copy of PyBDSF's log. Where that fails, the notes of
+        the result say so.
 
     Returns
     -------
@@ -176,7 +181,8 @@ def run(
     Raises
     ------
     EngineError
-        If PyBDSF stops, or does not finish in time.
+        If PyBDSF stops, or does not finish in time; `NoiseError` if it
+        stops because it cannot measure the noise.
 
     ValueError
         If an option is unknown, refused or of the wrong type.
@@ -196,7 +202,7 @@ def run(
         finally:
             text = _read_log(folder)
             if log is not None:
-                Path(log).write_text(text)
+                _keep_log(log, text, image.notes)
     result = _result(image, arrays, failed, text)
     if image.mirrored:
         result = _mirrored(result)
@@ -230,11 +236,13 @@ def _write_job(folder, image, options, background, rms, island_timeout):
     options = {**options, "beam": image.beam, "frequency": image.frequency, "quiet": True}
     if not image.known_frequency:
         options["thresh"] = options.get("thresh") or "hard"
-    planes = {"image": image.data}
+    planes, typical = {"image": image.data}, None
     if rms is not None:
         side = slice(None, None, -1 if image.mirrored else 1)
         planes["mean"] = np.asarray(background, np.float32)[:, side]
         planes["rms"] = np.asarray(rms, np.float32)[:, side]
+        known = np.isfinite(image.data)
+        typical = [float(np.median(planes[name][known])) for name in ("mean", "rms")]
         options |= {
             "rmsmean_map_filename": ["mean.fits", "rms.fits"],
             "rms_map": True,
@@ -249,6 +257,7 @@ def _write_job(folder, image, options, background, rms, island_timeout):
         "filename": f"{folder}/image.fits",
         "workers": options.pop("ncores", None) or _processors(),
         "island_timeout": island_timeout or math.inf,
+        "typical": typical,
         "options": options,
     }
     (folder / "job.json").write_text(json.dumps(job))
@@ -302,7 +311,7 @@ def _read_answer(folder, status):
     answer = json.loads(answer.read_text())
     if "error" in answer:
         msg = f"PyBDSF stopped: {answer['error']}"
-        raise EngineError(msg)
+        raise (NoiseError if answer["noise"] else EngineError)(msg)
     with np.load(folder / "answer.npz") as file:
         arrays = dict(file)
     return arrays, [Failure(**{**loss, "box": tuple(loss["box"])}) for loss in answer["failed"]]
@@ -314,6 +323,14 @@ def _read_log(folder):
     if not (folder / "answer.npz").exists():
         names.append(folder / "output.txt")
     return "\n".join(name.read_text(errors="replace") for name in names if name.exists())
+
+
+def _keep_log(path, text, notes):
+    """Write the log; what PyBDSF found, or why it stopped, matters more than a full disk."""
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        notes.append(f"The log could not be written: {error}.")
 
 
 def _result(image, arrays, failed, log):

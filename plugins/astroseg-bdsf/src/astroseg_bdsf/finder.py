@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import astropy.units as u
@@ -10,28 +11,22 @@ import numpy as np
 from annotated_types import Gt
 from astropy.io import fits
 from astropy.nddata import CCDData
-from astropy.table import QTable
-from astropy.wcs.utils import wcs_to_celestial_frame
 
-from astroseg import AstrosegError, AstrosegWarning, Detections, SourceFinder, UsageError, measure, read_image
+from astroseg import AstrosegError, AstrosegWarning, Detections, SourceFinder, UsageError, read_image, standardize
 from astroseg.background import Background
-from astroseg.catalog import flux_scale
 from astroseg.errors import ImageError
 from astroseg.header import pixel_scale
 from astroseg.options import Option
-from astroseg.sky import local_matrix, sky_frame, to_sky
 
 from . import options as bdsf_options
-from .engine import EngineError, Result, run
+from .catalog import make_catalog, to_jy
+from .engine import EngineError, NoiseError, Result, run
 from .labels import divide
 from .prepare import header_frequency
 
 __all__ = ["PRESETS", "BDSFFinder"]
 
-_POSITIONS = (("ra", "dec"), ("hpc_x", "hpc_y"), ("hg_lon", "hg_lat"))
-JY_BEAM = u.Jy / u.beam
 LARGEST = 1e30  # beyond it PyBDSF, whose maps are in single precision, does not end
-FITTED = 16 | 32  # flags of moments measured on pixels, which say nothing of a fit
 
 PRESETS = {
     "default": {},
@@ -105,6 +100,7 @@ class BDSFFinder(SourceFinder):
     """
 
     name = "bdsf"
+    threshold_option = "thresh_pix"
     citation = "Mohan & Rafferty 2015, PyBDSF: Python Blob Detection and Source Finder, ascl:1502.007"
 
     def __init__(
@@ -138,12 +134,19 @@ class BDSFFinder(SourceFinder):
         own = {name: option for name, option in super().options().items() if name not in _PASSED_ON}
         return own | _PASSED_ON
 
+    def validate(self) -> None:
+        """Check every option, and that the log can be put where it is wanted."""
+        super().validate()
+        if self.log is not None and (not Path(self.log).parent.is_dir() or Path(self.log).is_dir()):
+            msg = f"There is no folder for the log {self.log}; log=FILE takes a file in an existing folder."
+            raise UsageError(msg)
+
     def find(self, image: Any, **prompts: Any) -> Detections:
         """Run PyBDSF on an image; see `astroseg.SourceFinder.find`."""
         self.validate()
         self.check_prompts(prompts)
         image = read_image(image)
-        result = self._run(image)
+        image, result = self._run(image)
         labels, order = divide(result.islands, result.sources, result.gaussians)
         lost = result.sources["Isl_id"].size - order.size
         if lost:
@@ -151,7 +154,7 @@ class BDSFFinder(SourceFinder):
                 f"bdsf: {lost} sources share too few pixels to have one each; left out.", AstrosegWarning, stacklevel=2
             )
         image = _with_noise(image, result)
-        catalog = _catalog(image, labels, order, result)
+        catalog = make_catalog(image, labels, order, result)
         catalog.meta["bdsf_failed_islands"] = [
             {"island": loss.island, "x": loss.x, "y": loss.y, "reason": loss.reason} for loss in result.failed
         ]
@@ -165,21 +168,10 @@ class BDSFFinder(SourceFinder):
         }
         return PRESETS[self.preset] | given | changed
 
-    def _run(self, image: CCDData) -> Result:
-        header = fits.Header() if image.wcs is None else image.wcs.to_header(relax=True)
-        options = self._chosen()
-        options.setdefault("beam", _beam_degrees(image))
-        options.setdefault("frequency", header_frequency(image.meta["header"] or {}))
+    def _run(self, image: CCDData) -> tuple[CCDData, Result]:
+        """PyBDSF's answer, and the image with the maps that it was given."""
         try:
-            result = run(
-                _values(image),
-                header,
-                {name: value for name, value in options.items() if value is not None},
-                **_given_maps(image),
-                timeout=self.timeout,
-                island_timeout=self.island_timeout,
-                log=self.log,
-            )
+            image, result = self._with_any_noise(image)
         except EngineError as error:
             msg = f"bdsf on {image.meta['name']}: {error}"
             raise AstrosegError(msg) from error
@@ -191,7 +183,39 @@ class BDSFFinder(SourceFinder):
                 AstrosegWarning,
                 stacklevel=3,
             )
-        return result
+        return image, result
+
+    def _with_any_noise(self, image: CCDData) -> tuple[CCDData, Result]:
+        """Run with PyBDSF's own noise, or with astroseg's where PyBDSF cannot measure it."""
+        try:
+            return image, self._engine(image)
+        except NoiseError:
+            if "background" in image.meta:
+                raise
+        image = standardize(image)
+        try:
+            result = self._engine(image)
+        except EngineError as error:
+            msg = f"{str(error).removesuffix('.')}. Try --background constant."
+            raise EngineError(msg) from error
+        method = image.meta["background"].method
+        result.notes.insert(0, f"PyBDSF cannot measure the noise of this image; used astroseg's ({method}).")
+        return image, result
+
+    def _engine(self, image: CCDData) -> Result:
+        header = fits.Header() if image.wcs is None else image.wcs.to_header(relax=True)
+        options = self._chosen()
+        options.setdefault("beam", _beam_degrees(image))
+        options.setdefault("frequency", header_frequency(image.meta["header"] or {}))
+        return run(
+            _values(image),
+            header,
+            {name: value for name, value in options.items() if value is not None},
+            **_given_maps(image),
+            timeout=self.timeout,
+            island_timeout=self.island_timeout,
+            log=self.log,
+        )
 
 
 # The constructor's arguments, PyBDSF's own by name among them: what options, repr and provenance are made from.
@@ -208,13 +232,8 @@ BDSFFinder.__signature__ = _signature.replace(
 )
 
 
-def _to_jy(image: CCDData) -> float:
-    """Factor from the image's unit to PyBDSF's Jy/beam; 1 where there is none, and units are the image's."""
-    return image.unit.to(JY_BEAM) if image.unit.is_equivalent(JY_BEAM) else 1.0
-
-
 def _values(image: CCDData) -> np.ndarray:
-    factor = _to_jy(image)
+    factor = to_jy(image)
     kind = np.float32 if image.data.dtype.itemsize <= 4 and image.data.dtype.kind == "f" else np.float64
     data = (
         np.array(image.data, dtype=kind) if factor == 1 else (np.asarray(image.data, dtype=float) * factor).astype(kind)
@@ -235,7 +254,7 @@ def _given_maps(image: CCDData) -> dict[str, np.ndarray]:
     if background is None:
         return {}
     whole = (slice(0, image.shape[0]), slice(0, image.shape[1]))
-    return {"background": background.level[whole] * _to_jy(image), "rms": background.rms[whole] * _to_jy(image)}
+    return {"background": background.level[whole] * to_jy(image), "rms": background.rms[whole] * to_jy(image)}
 
 
 def _beam_degrees(image: CCDData) -> tuple[float, float, float] | None:
@@ -253,84 +272,8 @@ def _beam_degrees(image: CCDData) -> tuple[float, float, float] | None:
 
 def _with_noise(image: CCDData, result: Result) -> CCDData:
     """The image with the background and noise that PyBDSF used."""
-    factor = _to_jy(image)
+    factor = to_jy(image)
     meta = dict(image.meta)
     if "background" not in meta:
         meta["background"] = Background(result.mean / factor, result.rms / factor, "measured by PyBDSF")
     return CCDData(image.data, unit=image.unit, wcs=image.wcs, mask=image.mask, meta=meta)
-
-
-def _catalog(image: CCDData, labels: np.ndarray, order: np.ndarray, result: Result) -> QTable:
-    """Rows in the order of the labels: pixel counts and flags measured, all else as fitted."""
-    catalog = measure(image, labels, correct=False)
-    rows = {name: values[order] for name, values in result.sources.items()}
-    factor = _to_jy(image)
-    catalog["x_centroid"] = rows["Xposn"] * u.pix
-    catalog["y_centroid"] = rows["Yposn"] * u.pix
-    catalog["peak_flux"] = rows["Peak_flux"] / factor * image.unit
-    catalog["local_rms"] = rows["Isl_rms"] / factor * image.unit
-    with np.errstate(divide="ignore", invalid="ignore"):
-        catalog["snr"] = rows["Peak_flux"] / rows["Isl_rms"]
-    catalog["island"] = (rows["Isl_id"] + 1).astype(np.int32)
-    catalog["flags"] = catalog["flags"] & ~FITTED
-    scale, unit = flux_scale(image)
-    if unit != u.Jy or not image.unit.is_equivalent(JY_BEAM):
-        scale *= np.pi / (4 * np.log(2)) * result.beam[0] * result.beam[1] / result.pixel_scale**2
-    else:
-        scale = 1.0
-    catalog["flux"] = rows["Total_flux"] * scale * unit
-    catalog["flux_err"] = rows["E_Total_flux"] * scale * unit
-    _put_shapes(catalog, rows, image, result)
-    _put_positions(catalog, rows, image, result)
-    used = {"Xposn", "Yposn", "Isl_id", "Isl_rms", "Total_flux", "E_Total_flux", "Peak_flux"}
-    for name, values in rows.items():
-        if name not in used:
-            unit = _unit(name)
-            catalog[f"bdsf_{name.lower()}"] = values * unit if unit is not None else values
-    return catalog
-
-
-def _put_shapes(catalog: QTable, rows: dict[str, np.ndarray], image: CCDData, result: Result) -> None:
-    """Sizes and position angles; through pixels where PyBDSF saw a stand-in for the sky."""
-    scale = pixel_scale(image.wcs)
-    size = 3600.0 * u.arcsec
-    pa = {"pa": rows["PA"], "deconvolved_pa": rows["DC_PA"]}
-    if result.stand_in_sky:
-        size = (1.0 * u.pix if scale is None else scale) / result.pixel_scale
-        matrix = local_matrix(image.wcs, rows["Xposn"], rows["Yposn"])
-        pa = {name: _turned(angle, matrix) for name, angle in pa.items()}
-    for name, column in (("fwhm", ""), ("deconvolved", "DC_")):
-        catalog[f"{name}_major"] = rows[f"{column}Maj"] * size
-        catalog[f"{name}_minor"] = rows[f"{column}Min"] * size
-    catalog["pa"] = pa["pa"] % 180 * u.deg
-    catalog["deconvolved_pa"] = np.where(rows["DC_Maj"] > 0, pa["deconvolved_pa"] % 180, np.nan) * u.deg
-
-
-def _turned(angle: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Angle from +y towards -x, as a position angle east of north."""
-    direction = np.stack([-np.sin(np.radians(angle)), np.cos(np.radians(angle))], axis=-1)
-    east, north = np.einsum("nij,nj->in", matrix, direction)
-    return np.degrees(np.arctan2(east, north))
-
-
-def _put_positions(catalog: QTable, rows: dict[str, np.ndarray], image: CCDData, result: Result) -> None:
-    """PyBDSF's positions on an equatorial sky; on any other those of the fitted pixels, with its errors."""
-    first, second = next(pair for pair in _POSITIONS if pair[0] in catalog.colnames)
-    if not result.stand_in_sky and wcs_to_celestial_frame(image.wcs).name == sky_frame(image.wcs):
-        position = rows["RA"] % 360, rows["DEC"]
-    else:
-        position = to_sky(image.wcs, rows["Xposn"], rows["Yposn"])
-    scale = pixel_scale(image.wcs)
-    stretch = scale.to_value(u.deg) / result.pixel_scale if result.stand_in_sky and scale is not None else 1.0
-    known = np.isfinite(position[0])
-    for name, values, errors in ((first, position[0], rows["E_RA"]), (second, position[1], rows["E_DEC"])):
-        catalog[name] = values * u.deg
-        catalog[f"{name}_err"] = np.where(known, errors * stretch, np.nan) * u.deg
-
-
-def _unit(name: str) -> u.UnitBase | None:
-    if "flux" in name.lower():
-        return JY_BEAM if name == "E_Peak_flux" else u.Jy
-    if any(part in name for part in ("RA", "DEC", "Maj", "Min", "PA")):
-        return u.deg
-    return None

@@ -22,6 +22,10 @@ from .fitting import Lost, fit_islands
 __all__ = ["main"]
 
 
+class NoNoiseError(RuntimeError):
+    """PyBDSF failed on the way to its noise map."""
+
+
 def main(folder: str) -> None:
     """
     Do the job described in a folder and leave the answer there.
@@ -42,8 +46,8 @@ def main(folder: str) -> None:
         answer = {"failed": [_describe(*loss, arrays["islands"]) for loss in failed]}
     except Exception as error:  # noqa: BLE001 (the engine makes one line of it)
         traceback.print_exc()
-        text = str(error) if type(error) is RuntimeError else f"{type(error).__name__}: {error}"
-        answer = {"error": " ".join(text.split())}
+        text = str(error) if type(error) in (RuntimeError, NoNoiseError) else f"{type(error).__name__}: {error}"
+        answer = {"error": " ".join(text.split()), "noise": isinstance(error, NoNoiseError)}
     (folder / "answer.json").write_text(json.dumps(answer))
 
 
@@ -62,6 +66,8 @@ def _process(job, failed):
     from bdsf.image import Image
 
     _guard(job["workers"], job["island_timeout"], failed)
+    if job["typical"] is not None:
+        _need_no_statistics(job["typical"])
     np.random.seed(0)  # noqa: NPY002 (PyBDSF draws its Monte Carlo errors from it)
     # Not bdsf.process_image, which first tries to unpickle the image file.
     image = Image({"filename": job["filename"], **job["options"]})
@@ -73,7 +79,7 @@ def _process(job, failed):
             image.islands, image.sources = [], []
         elif "readimage" in image.completed_Ops and "rmsimage" not in image.completed_Ops:
             msg = f"it cannot measure the noise (too few pixels, or no noise): {error}"
-            raise RuntimeError(msg) from error
+            raise NoNoiseError(msg) from error
         else:
             raise
     return image
@@ -107,6 +113,21 @@ def _guard(workers, limit, failed):
             return last, []
 
     gaul2srl.Op_gaul2srl.process_CM = process_island
+
+
+def _need_no_statistics(typical):
+    """Let PyBDSF go on without its statistics of the image, which it takes even where it is given both maps."""
+    from bdsf import functions
+
+    measured = functions.bstat
+
+    def bstat(data, mask, kappa):
+        try:
+            return measured(data, mask, kappa)
+        except ArithmeticError:  # every pixel is clipped
+            return (*typical, *typical, 0)
+
+    functions.bstat = bstat
 
 
 def _describe(island, reason, islands):

@@ -27,6 +27,8 @@ PRESETS = {
     "hot": {"thresh": 4.0, "minarea": 6, "deblend_nthresh": 64, "deblend_cont": 0.0001},
 }
 
+ENDLESS = 1e30  # noise of blank pixels; sep takes the same
+
 # The filter that SExtractor and sep apply by default.
 _PYRAMID = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], dtype=np.float32)
 
@@ -75,7 +77,9 @@ class SepFinder(SourceFinder):
     clean_param : float
         Exponent of the Moffat profile of these wings; smaller values clean more.
     mesh : int, pixels
-        Side of the cells in which background and noise are measured, unless the image brings them.
+        Side of the cells in which sep measures background and noise. An image that brings its own keeps
+        them: on the command line any of ``--background``, ``--noise`` and ``--mesh`` asks for astroseg's
+        mesh in the place of sep's, so that the side of sep's cells is ``--set mesh=N``.
     mesh_filter : int, cells
         Side of the median filter over the cells.
 
@@ -85,6 +89,7 @@ class SepFinder(SourceFinder):
     """
 
     name = "sep"
+    threshold_option = "thresh"
     citation = "Bertin & Arnouts 1996, A&AS 117, 393; Barbary 2016, JOSS 1, 58, doi:10.21105/joss.00058"
 
     def __init__(
@@ -158,8 +163,9 @@ class SepFinder(SourceFinder):
         if image.mask is not None:
             blank |= image.mask
         data[blank] = 0
+        noise[blank] = ENDLESS  # the filter spreads sources over blank pixels, where sep would see them
         settings = self.settings()
-        return extract(
+        objects, labels = extract(
             data,
             settings.pop("thresh"),
             err=noise,
@@ -170,6 +176,7 @@ class SepFinder(SourceFinder):
             clean_param=self.clean_param,
             **settings,
         )
+        return objects, np.where(blank, 0, labels)
 
     def _kernel(self, image: CCDData) -> np.ndarray | None:
         if self.kernel != "beam":

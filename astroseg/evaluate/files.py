@@ -1,0 +1,171 @@
+"""From files to scores: a list of detections, its labels, the truth and the image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import CCDData
+from astropy.table import QTable, Table, vstack
+
+from astroseg.catalog import FORMATS, read_catalog
+from astroseg.errors import AstrosegError, UsageError
+from astroseg.evaluate.pixels import PixelScores, evaluate_pixels
+from astroseg.evaluate.sdc1 import SDC1_COLUMNS, Sdc1Score, sdc1_score
+from astroseg.evaluate.sdc1_list import sdc1_list
+from astroseg.evaluate.sources import SourceScores, evaluate_sources
+from astroseg.image import read_image, read_map
+from astroseg.truth import Truth, read_truth
+
+__all__ = ["Evaluation", "evaluate_files"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All scores of one list of detections.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    sources : `~astroseg.evaluate.SourceScores`
+    pixels : `~astroseg.evaluate.PixelScores` or None
+        Where both sides have labels.
+    sdc1 : `~astroseg.evaluate.Sdc1Score` or None
+        Where it was asked for.
+    """
+
+    name: str
+    sources: SourceScores
+    pixels: PixelScores | None
+    sdc1: Sdc1Score | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON."""
+        parts = {"sources": self.sources, "pixels": self.pixels, "sdc1": self.sdc1}
+        return {key: part.to_dict() for key, part in parts.items() if part is not None}
+
+    def to_table(self) -> Table:
+        """One row a score, of all kinds."""
+        parts = {"sources": self.sources, "pixels": self.pixels, "sdc1": self.sdc1}
+        tables = []
+        for kind, part in parts.items():
+            if part is not None:
+                table = part.to_table()
+                table.meta = {}
+                table.add_column([kind] * len(table), name="kind", index=0)
+                tables.append(table)
+        return vstack(tables)
+
+
+def evaluate_files(
+    detections: str | Path,
+    truth: str | Path,
+    *,
+    truth_format: str | None = None,
+    columns: dict[str, str] | None = None,
+    image: Any = None,
+    labels: str | Path | None = None,
+    match_radius: float = 0.5,
+    sdc1: bool = False,
+    primary_beam: str | Path | None = None,
+) -> Evaluation:
+    """Evaluate a list of detections, ours or somebody else's, against a truth list.
+
+    Parameters
+    ----------
+    detections, truth : path
+        Of any format that `~astroseg.truth.read_truth` knows.
+    truth_format, columns : optional
+        Of the truth, see `~astroseg.truth.read_truth`.
+    image : path, optional
+        By default the one that the catalogue's provenance names.
+    labels : path, optional
+        By default the ``.labels.fits`` beside the catalogue, where there is one.
+    match_radius : float, in beams
+        Largest separation of a match.
+    sdc1 : bool
+        Also give the score of the SKA Science Data Challenge 1.
+    primary_beam : path, optional
+        Map by which the fluxes of the truth are attenuated.
+    """
+    detections = Path(detections)
+    found = _read_found(detections)
+    sky = _image_of(found, detections, image)
+    known = read_truth(truth, format=truth_format, columns=columns, image=sky, primary_beam=primary_beam)
+    if sky is None and "snr" not in found.colnames and "ra" not in found.colnames:
+        msg = f"{detections.name} has no positions on the sky; give the image with --image."
+        raise UsageError(msg)
+    radius = match_radius if sky is not None and sky.meta["beam"] is not None else _without_beam(match_radius, sky)
+    return Evaluation(
+        detections.name,
+        evaluate_sources(found, known.catalog, image=sky, radius=radius),
+        _pixels(detections, known, sky, labels),
+        _sdc1(found, truth, truth_format, primary_beam) if sdc1 else None,
+    )
+
+
+def _read_found(path: Path) -> QTable:
+    """A catalogue of ours with its provenance, or any other list."""
+    if not path.exists():
+        msg = f"There is no file {path}."
+        raise AstrosegError(msg)
+    ours = path.name.endswith(tuple(FORMATS.values())) and not path.name.endswith(".csv")
+    if ours:
+        catalog = read_catalog(path)
+        if "backend" in catalog.meta:
+            return catalog
+    return read_truth(path).catalog
+
+
+def _image_of(found: QTable, path: Path, image: Any) -> CCDData | None:
+    if image is not None:
+        return read_image(image)
+    if "image" not in found.meta:
+        return None
+    places = [Path(found.meta.get("image_path") or ""), path.parent / found.meta["image"], Path(found.meta["image"])]
+    there = next((place for place in places if place.is_file()), None)
+    if there is None:
+        msg = f"The image {found.meta['image']} of {path.name} is not where it was; give it with --image."
+        raise AstrosegError(msg)
+    return read_image(there)
+
+
+def _without_beam(radius: float, sky: CCDData | None) -> u.Quantity:
+    """Without a beam, a radius in beams is one in units of 3 pixels; without an image there is no telling."""
+    if sky is None:
+        msg = "The match radius is in beams: give the image with --image."
+        raise UsageError(msg)
+    return 3 * radius * u.pix
+
+
+def _pixels(path: Path, truth: Truth, sky: CCDData | None, labels: str | Path | None) -> PixelScores | None:
+    beside = path.with_name(_base(path.name) + ".labels.fits")
+    if labels is None and not beside.exists():
+        return None
+    if truth.labels is None or sky is None:
+        return None
+    values = read_map(labels or beside, sky.shape, "label image").astype(np.int64)
+    valid = None if sky.mask is None else ~sky.mask
+    probability = path.with_name(_base(path.name) + ".probability.fits")
+    scores = fits.getdata(probability) if probability.exists() else None
+    return evaluate_pixels(truth.labels, values, truth=truth.catalog, valid=valid, probability=scores)
+
+
+def _base(name: str) -> str:
+    return next((name.removesuffix(end) for end in FORMATS.values() if name.endswith(end)), name)
+
+
+def _sdc1(found: QTable, truth: str | Path, truth_format: str | None, primary_beam: Any) -> Sdc1Score:
+    """The official score: the whole truth, with its own fluxes, against ours divided by the primary beam."""
+    known = read_truth(truth, format=truth_format).catalog
+    if f"sdc1_{SDC1_COLUMNS[0]}" not in known.colnames:
+        msg = f"{Path(truth).name} is not a truth list of SDC1, which --sdc1 needs."
+        raise UsageError(msg)
+    table = Table({name: known[f"sdc1_{name}"] for name in SDC1_COLUMNS})
+    beam = None if primary_beam is None else read_image(primary_beam, unit="")
+    return sdc1_score(sdc1_list(found, beam), table)

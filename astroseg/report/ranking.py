@@ -1,0 +1,171 @@
+"""Scores of a comparison as one table: a row for each finder and image, and one for each finder over all images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.table import Table
+
+from astroseg.compare import Comparison, Run
+from astroseg.evaluate import Estimate
+from astroseg.evaluate.tables import column
+
+__all__ = ["ALL", "SHOWN", "pool", "pooled_scores", "score_table"]
+
+#: Stands for all images in the column ``image``.
+ALL = "all"
+
+#: Columns of the ranking, which a table may lack.
+SHOWN = tuple(
+    f"{name}{end}"
+    for name in (
+        "f1",
+        "completeness",
+        "reliability",
+        "completeness_at_95",
+        "null_rate",
+        "pixel_f1",
+        "pixel_iou",
+    )
+    for end in ("", "_low", "_high")
+)
+
+PIXEL_SCORES = ("precision", "recall", "f1", "iou")
+_HARMONIC = {"f1": ("completeness", "reliability"), "corrected_f1": ("corrected_completeness", "corrected_reliability")}
+
+
+def pool(estimates: Sequence[Estimate], weights: Sequence[float]) -> Estimate:
+    """Mean of a score over images, with an interval from the mean of their resampled skies.
+
+    Parameters
+    ----------
+    estimates : sequence of Estimate
+        Of one score, one an image.
+    weights : sequence of float
+        The denominators of shares, which makes the mean that of all sources together. 0 leaves an image out.
+
+    Examples
+    --------
+    >>> from astroseg.evaluate import Estimate
+    >>> from astroseg.report.ranking import pool
+    >>> pool([Estimate(0.5, 0.4, 0.6), Estimate(0.8, 0.7, 0.9)], [100, 200]).value
+    0.7
+    """
+    parts = [(estimate, weight) for estimate, weight in zip(estimates, weights, strict=True) if weight > 0]
+    if not parts:
+        return _estimate(math.nan, np.empty(0))
+    shares = np.array([weight for _, weight in parts], dtype=float)
+    shares /= shares.sum()
+    value = float(sum(share * estimate.value for share, (estimate, _) in zip(shares, parts, strict=True)))
+    samples = sum(share * estimate.samples for share, (estimate, _) in zip(shares, parts, strict=True))
+    return _estimate(value, np.asarray(samples), tuple(estimate.design for estimate, _ in parts))
+
+
+def _estimate(value, samples, design=()) -> Estimate:
+    known = samples[np.isfinite(samples)]
+    low, high = np.quantile(known, [0.025, 0.975]) if known.size else (math.nan, math.nan)
+    return Estimate(value, float(low), float(high), samples, design)
+
+
+def pooled_scores(runs: Sequence[Run]) -> dict[str, Estimate]:
+    """Every score of one finder over all images that it was run on.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        With scores.
+    """
+    scored = [run for run in runs if run.sources is not None]
+    scores: dict[str, Estimate] = {}
+    for name in scored[0].sources.scores if scored and scored[0].sources else ():
+        if name not in _HARMONIC:
+            parts = [(run.sources.scores[name], _weight(run, name)) for run in scored if run.sources]
+            scores[name] = pool(*zip(*parts, strict=True))
+    for name, (first, second) in _HARMONIC.items():
+        if first in scores:
+            scores[name] = _harmonic(scores[first], scores[second])
+    drawn = [run.pixels for run in runs if run.pixels is not None]
+    for name in PIXEL_SCORES if drawn else ():
+        parts = [(pixels.scores[name], _pixel_weight(pixels.counts, name)) for pixels in drawn]
+        scores[f"pixel_{name}"] = pool(*zip(*parts, strict=True))
+    return scores
+
+
+def _weight(run, name) -> float:
+    """Number of sources that a share is of."""
+    if "reliability" in name or name == "null_rate":
+        return run.sources.n_found
+    level = run.sources.options["beside" if name == "completeness_3" else "counted"]
+    snr = np.nan_to_num(column(run.field.truth.catalog, "snr"), nan=np.inf)
+    return float(np.sum(snr >= level))
+
+
+def _pixel_weight(counts, name) -> float:
+    tp, fp, fn = counts.tp, counts.fp, counts.fn
+    return {"precision": tp + fp, "recall": tp + fn, "f1": 2 * tp + fp + fn, "iou": tp + fp + fn}[name]
+
+
+def _harmonic(first: Estimate, second: Estimate) -> Estimate:
+    def f1(a, b):
+        a, b = (np.maximum(np.nan_to_num(share), 0) for share in (a, b))
+        return np.divide(2 * a * b, a + b, out=np.zeros_like(a), where=a + b > 0)
+
+    if math.isnan(first.value) and math.isnan(second.value):  # nothing is there and nothing was found
+        return _estimate(1.0, np.empty(0))
+    value = float(f1(np.array(first.value), np.array(second.value)))
+    same = first.samples.shape == second.samples.shape
+    return _estimate(value, f1(first.samples, second.samples) if same else np.empty(0), first.design)
+
+
+def score_table(comparison: Comparison) -> Table:
+    """All scores with their intervals, the rows over all images first and the best of them on top.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    """
+    rows: list[dict[str, Any]] = []
+    for backend in comparison.backends:
+        done = comparison.runs_of(backend)
+        failed = sum(run.backend is backend for run in comparison.failures)
+        error = f"failed on {failed} of {len(comparison.fields)} images" if failed else ""
+        rows.append(
+            {"backend": backend.label, "image": ALL, **_counts(done), "error": error, **_flat(pooled_scores(done))}
+        )
+    rows.sort(key=lambda row: -np.nan_to_num(row.get("f1", -1.0), nan=-1.0))
+    for run in comparison.runs:
+        done = [run] if run.detections is not None else []
+        place = {"backend": run.backend.label, "image": run.field.image.meta["name"]}
+        rows.append(place | _counts(done) | {"error": run.error} | _flat(_own_scores(run)))
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    missing = {"error": "", "n_found": 0, "tp": 0, "fp": 0, "fn": 0}
+    table = Table({name: [row.get(name, missing.get(name, math.nan)) for row in rows] for name in names})
+    radius = comparison.radius
+    table.meta["match_radius"] = str(radius) if isinstance(radius, u.Quantity) else f"{radius:g} beams"
+    return table
+
+
+def _counts(runs) -> dict[str, float]:
+    counts = {"n_images": len(runs), "n_found": sum(len(run.catalog) for run in runs)}
+    for name in ("tp", "fp", "fn"):
+        counts[name] = sum(getattr(run.sources.counts, name) for run in runs if run.sources)
+    return counts | {"seconds": sum(run.seconds for run in runs)}
+
+
+def _own_scores(run) -> dict[str, Estimate]:
+    scores = dict(run.sources.scores) if run.sources else {}
+    if run.pixels:
+        scores |= {f"pixel_{name}": run.pixels.scores[name] for name in PIXEL_SCORES}
+    return scores
+
+
+def _flat(scores) -> dict[str, float]:
+    return {
+        f"{name}{end}": getattr(score, part)
+        for name, score in scores.items()
+        for end, part in (("", "value"), ("_low", "low"), ("_high", "high"))
+    }
