@@ -85,7 +85,11 @@ def deepsource(folder):
 def available(names):
     from astroseg.plugins import registrations
 
-    return [name for name in names if any(entry.name == name and entry.ok and not entry.install for entry in registrations("finder"))]
+    return [
+        name
+        for name in names
+        if any(entry.name == name and entry.ok and not entry.install for entry in registrations("finder"))
+    ]
 
 
 if __name__ == "__main__":

@@ -174,7 +174,10 @@ def _assign(i, j, separation):
     scale = separation[rivals].max() or 1.0
     cost = 1 + (separation[rivals] / scale) ** 2  # the solver takes a cost of 0 for no edge
     stand_in = np.arange(rows.size)
-    edges = (np.append(row, stand_in), np.append(col, columns.size + stand_in))
+    # 32-bit indices: SciPy before 1.15 takes no others here.
+    edges = tuple(
+        np.append(first, second).astype(np.int32) for first, second in ((row, stand_in), (col, columns.size + stand_in))
+    )
     costs = np.append(cost, np.full(rows.size, 2.0 * (rows.size + 1)))
     graph = csr_array((costs, edges), shape=(rows.size, columns.size + rows.size))
     partner = min_weight_full_bipartite_matching(graph)[1]
