@@ -12,6 +12,7 @@ from astropy.table import QTable
 from astroseg.background import standardize
 from astroseg.beam import FWHM_PER_SIGMA
 from astroseg.catalog import complete, flux_scale
+from astroseg.ellipse import PIXEL_VARIANCE, axis_variances, fwhm_from_covariance
 from astroseg.header import pixel_scale, sky_kind
 from astroseg.isophote import isophote_shares
 from astroseg.labels import components
@@ -118,8 +119,8 @@ def _covariance(sums: Sums, x, y, weighted) -> np.ndarray:
     xx = np.where(weighted, sums.xx / sums.w - x * x, 0)
     yy = np.where(weighted, sums.yy / sums.w - y * y, 0)
     xy = np.where(weighted, sums.xy / sums.w - x * y, 0)
-    thin = xx * yy - xy * xy < (1 / 12) ** 2
-    xx, yy = (np.where(thin, np.maximum(part, 0) + 1 / 12, part) for part in (xx, yy))
+    thin = xx * yy - xy * xy < PIXEL_VARIANCE**2
+    xx, yy = (np.where(thin, np.maximum(part, 0) + PIXEL_VARIANCE, part) for part in (xx, yy))
     return np.stack([np.stack([xx, xy], axis=-1), np.stack([xy, yy], axis=-1)], axis=-2)
 
 
@@ -135,7 +136,7 @@ def centroid_variance(share: np.ndarray | float) -> np.ndarray:
 
 def _correction(sums: Sums, covariance, rms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Shares of flux and variance within the isophote, and where they are not to be trusted."""
-    variance = np.prod(_variances(covariance), axis=0) ** 0.5
+    variance = np.prod(axis_variances(covariance), axis=0) ** 0.5
     share, spread = isophote_shares(sums.flux, variance, sums.low, rms)
     # Below 1.5 sigma an island grows along chains of noise: its flux is too high, and no model helps.
     untrusted = ~(share > 0.5) | ((sums.low > 0) & (sums.low < 1.5 * rms))
@@ -156,7 +157,7 @@ def _condon(covariance, snr, image: CCDData) -> tuple[np.ndarray, np.ndarray]:
     half that of the noise's autocorrelation.
     """
     noise2 = _noise_area(image) * 2 * np.log(2) / np.pi
-    major, minor = (np.maximum(part * FWHM_PER_SIGMA**2, 1e-6) for part in _variances(covariance))
+    major, minor = (np.maximum(part * FWHM_PER_SIGMA**2, 1e-6) for part in axis_variances(covariance))
     # The exponents 5/2 and 1/2 of eq. 41 differ between the axes by a factor near one for shapes
     # that are not very elongated; their mean, 3/2, is that of the peak.
     quality = np.sqrt(major * minor) / (4 * noise2) * (1 + noise2 / major) ** 1.5 * (1 + noise2 / minor) ** 1.5
@@ -176,12 +177,11 @@ def _fluxes(sums: Sums, image: CCDData, rms, share, relative) -> dict[str, np.nd
 
 def _shape_columns(covariance, x, y, image: CCDData) -> dict[str, np.ndarray]:
     matrix = local_matrix(image.wcs, x, y)
-    sky = matrix @ covariance @ matrix.transpose(0, 2, 1)
-    major, minor, pa = _ellipse(sky)
+    major, minor, pa = fwhm_from_covariance(matrix @ covariance @ matrix.transpose(0, 2, 1))
     values = {"fwhm_major": major, "fwhm_minor": minor, "pa": pa}
     beam = beam_covariance(image.meta.get("beam"), image.wcs)
     if beam is not None:
-        major, minor, pa = _ellipse(matrix @ (covariance - beam) @ matrix.transpose(0, 2, 1))
+        major, minor, pa = fwhm_from_covariance(matrix @ (covariance - beam) @ matrix.transpose(0, 2, 1))
         resolved = major > 0
         values |= {
             "deconvolved_major": major,
@@ -189,21 +189,6 @@ def _shape_columns(covariance, x, y, image: CCDData) -> dict[str, np.ndarray]:
             "deconvolved_pa": np.where(resolved, pa, np.nan),
         }
     return values
-
-
-def _ellipse(covariance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """FWHM along both axes (0 where the variance is negative) and PA of an (east, north) covariance."""
-    east, north, cross = covariance[:, 0, 0], covariance[:, 1, 1], covariance[:, 0, 1]
-    pa = np.degrees(0.5 * np.arctan2(2 * cross, north - east)) % 180
-    major, minor = (FWHM_PER_SIGMA * np.sqrt(np.maximum(part, 0)) for part in _variances(covariance))
-    return major, minor, pa
-
-
-def _variances(covariance) -> tuple[np.ndarray, np.ndarray]:
-    """Variances along the major and minor axis: the eigenvalues, in closed form."""
-    first, second = covariance[:, 0, 0], covariance[:, 1, 1]
-    half = np.hypot((first - second) / 2, covariance[:, 0, 1])
-    return (first + second) / 2 + half, (first + second) / 2 - half
 
 
 def _positions(error_covariance, x, y, image: CCDData) -> dict[str, np.ndarray]:

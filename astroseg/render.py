@@ -1,115 +1,21 @@
-"""Gaussian sources -> pixels: the shapes, the model image, and which source is the brightest in each pixel.
+"""Gaussian sources -> pixels: the model image, and which source is the brightest in each pixel.
 
-Sources are elliptical Gaussians already convolved with the beam. Widths and angles become covariance matrices, which
-add under convolution and turn with the world coordinates; the drawing knows nothing of the sky.
+Sources are elliptical Gaussians already convolved with the beam; the drawing knows nothing of the sky.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from astropy.wcs import WCS
 
-from astroseg.beam import FWHM_PER_SIGMA
-from astroseg.header import pixel_scale
-from astroseg.sky import local_matrix
+from astroseg.ellipse import PIXEL_VARIANCE
 
-__all__ = ["covariance_from_fwhm", "fwhm_from_covariance", "pixel_covariance", "render_gaussians", "sky_covariance"]
+__all__ = ["render_gaussians"]
 
 REACH = 5.0  # sigmas out to which a source is drawn: the flux beyond is 4e-6 of it
 LEAST_REACH = 3.5  # of sources too faint to matter further out; the flux beyond is 0.2 %
 MOST_REACH = 9.0
 NARROW = 0.6  # pixels: a thinner sigma makes the sum over pixel centres miss the flux by 0.2 % and soon by far more
 FINER = 4  # samples a pixel, along each axis, of such sources
-PIXEL_VARIANCE = 1 / 12  # of a square pixel; nothing is drawn thinner
-
-
-def covariance_from_fwhm(major: np.ndarray, minor: np.ndarray, pa: np.ndarray) -> np.ndarray:
-    """Covariances in (east, north) of Gaussians of given widths.
-
-    Parameters
-    ----------
-    major, minor : 1-D `~numpy.ndarray`
-        Full widths at half maximum, in any unit.
-    pa : 1-D `~numpy.ndarray`
-        Position angle of the major axis, degrees east of north.
-
-    Returns
-    -------
-    `~numpy.ndarray`, shape (n, 2, 2)
-        In the square of that unit.
-    """
-    sine, cosine = np.sin(np.radians(pa)), np.cos(np.radians(pa))
-    along, across = (np.square(np.asarray(width) / FWHM_PER_SIGMA) for width in (major, minor))
-    east, north = along * sine**2 + across * cosine**2, along * cosine**2 + across * sine**2
-    cross = (along - across) * sine * cosine
-    return np.stack([np.stack([east, cross], axis=-1), np.stack([cross, north], axis=-1)], axis=-2)
-
-
-def fwhm_from_covariance(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Widths and position angles of Gaussians; the inverse of `covariance_from_fwhm`.
-
-    Parameters
-    ----------
-    covariance : `~numpy.ndarray`, shape (n, 2, 2)
-        In (east, north). A difference of covariances may have negative variances.
-
-    Returns
-    -------
-    major, minor : 1-D `~numpy.ndarray`
-        Full widths at half maximum, 0 where the variance is not positive.
-    pa : 1-D `~numpy.ndarray`
-        Degrees east of north, 0 to 180.
-    """
-    east, north, cross = covariance[..., 0, 0], covariance[..., 1, 1], covariance[..., 0, 1]
-    middle, half = (east + north) / 2, np.hypot((east - north) / 2, cross)
-    pa = np.degrees(0.5 * np.arctan2(2 * cross, north - east)) % 180
-    major, minor = (FWHM_PER_SIGMA * np.sqrt(np.fmax(part, 0)) for part in (middle + half, middle - half))
-    return major, minor, pa
-
-
-def pixel_covariance(covariance: np.ndarray, wcs: WCS | None, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Covariances in (x, y), pixels squared, of those in (east, north), arcsec squared.
-
-    Parameters
-    ----------
-    covariance : `~numpy.ndarray`, shape (n, 2, 2)
-    wcs : `~astropy.wcs.WCS` or None
-        Without one, or without angular pixels, the covariances are in pixels already, east being -x.
-    x, y : 1-D `~numpy.ndarray`
-        Where the sources are, 0-based pixels.
-
-    Returns
-    -------
-    `~numpy.ndarray`, shape (n, 2, 2)
-    """
-    inverse = np.linalg.inv(_finite_matrix(wcs, x, y))
-    return inverse @ covariance @ np.swapaxes(inverse, -1, -2)
-
-
-def sky_covariance(covariance: np.ndarray, wcs: WCS | None, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Covariances in (east, north), arcsec squared, of those in (x, y); the inverse of `pixel_covariance`.
-
-    Parameters
-    ----------
-    covariance : `~numpy.ndarray`, shape (n, 2, 2)
-    wcs : `~astropy.wcs.WCS` or None
-    x, y : 1-D `~numpy.ndarray`
-
-    Returns
-    -------
-    `~numpy.ndarray`, shape (n, 2, 2)
-    """
-    matrix = _finite_matrix(wcs, x, y)
-    return matrix @ covariance @ np.swapaxes(matrix, -1, -2)
-
-
-def _finite_matrix(wcs, x, y) -> np.ndarray:
-    """Local derivative of the sky by pixels; north up where a source lies beyond the edge of the sky."""
-    matrix = np.array(local_matrix(wcs, x, y))
-    scale = pixel_scale(wcs)
-    size = 1.0 if scale is None else scale.to_value("arcsec")
-    matrix[~np.isfinite(matrix).all(axis=(1, 2))] = np.diag([-size, size])
-    return matrix
 
 
 def render_gaussians(

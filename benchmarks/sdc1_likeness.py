@@ -1,6 +1,6 @@
 """Does a simulated field look like SDC1? Noise, number and brightness of detections, side by side.
 
-Usage: ASTROSEG_REAL_DATA=FOLDER python benchmarks/sdc1_likeness.py [--fields N] [--png FILE]
+Usage: ASTROSEG_REAL_DATA=FOLDER python benchmarks/sdc1_likeness.py [--fields N] [--figure FILE]
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def side_by_side(images: dict, path: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fields", type=int, default=6, help="simulated fields, seeds 1 to N")
-    parser.add_argument("--png", help="write a picture of both")
+    parser.add_argument("--figure", help="draw both side by side, on one scale: FILE.png, FILE.svg, FILE.pdf")
     options = parser.parse_args()
     if "ASTROSEG_REAL_DATA" not in os.environ:
         sys.exit("Set ASTROSEG_REAL_DATA to the folder of the real images.")
@@ -104,9 +104,9 @@ def main() -> None:
           f", single ones {min(distances):.3f} to {max(distances):.3f}  (at most 0.1)")  # fmt: skip
     for name, what in ALSO.items():
         print(f"{what}: simulated {mean[name]:.3g}  SDC1 {real[name]:.3g}")
-    if options.png:
+    if options.figure:
         side_by_side(
-            {"SDC1, 560 MHz, 1000 h": west, "astroseg simulate radio --preset sdc1": skies[0].image}, options.png
+            {"SDC1, 560 MHz, 1000 h": west, "astroseg simulate radio --preset sdc1": skies[0].image}, options.figure
         )
 
 

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from astroseg import UsageError, find
-from astroseg.render import covariance_from_fwhm, pixel_covariance, render_gaussians
+from astroseg.ellipse import covariance_from_fwhm
+from astroseg.render import render_gaussians
 from astroseg.simulate.field import radio_field
 from astroseg.simulate.morphology import DISK_SHARE, DISK_SIGMA, KINDS, make_parts
 from astroseg.simulate.noise import autocorrelation, correlated_noise, sidelobe_map, uneven
 from astroseg.simulate.populations import PRESETS, Population, RadioSettings, draw_fluxes, radio_settings
 from astroseg.simulate.radio import simulate_radio
 from astroseg.simulate.stamps import draw_stamps
+from astroseg.sky import pixel_covariance
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +101,23 @@ def test_stamps_agree_with_the_renderer():
     np.testing.assert_allclose(model, expected, atol=1e-4 * expected.max())
     bright = expected > 1e-3 * expected.max()
     np.testing.assert_array_equal(owner[bright], owners[bright])
+
+
+def test_what_is_nowhere_a_hundredth_of_the_noise_is_not_drawn():
+    parts = one("gaussian")
+    peak = parts.brightest()[0]
+    for level, drawn in ((99 * peak, True), (101 * peak, False)):
+        model, owner = draw_stamps((65, 65), np.array([32.0]), np.array([32.0]), parts, level)
+        assert model.any() == owner.any() == drawn
+
+
+def test_large_sources_are_cut_at_the_edges():
+    parts = one("plume", sigma=40.0)
+    place = np.array([30.0]), np.array([90.0])
+    whole, owner = draw_stamps((400, 400), place[0] + 150, place[1] + 150, parts, 1e-6)
+    model, cut = draw_stamps((100, 70), *place, parts, 1e-6)
+    np.testing.assert_allclose(model, whole[150:250, 150:220], rtol=1e-4)
+    np.testing.assert_array_equal(cut, owner[150:250, 150:220])
 
 
 def test_peak_of_a_source_is_that_of_its_image():

@@ -13,8 +13,8 @@ from helpers import make_wcs
 from astroseg import AstrosegWarning, find, read_image
 from astroseg.catalog import FORMATS as ENDINGS
 from astroseg.catalog import write_catalog
-from astroseg.sky import to_sky
-from astroseg.truth import FORMATS, read_truth, to_pixels
+from astroseg.sky import to_pixels, to_sky
+from astroseg.truth import FORMATS, read_truth
 from astroseg.truth.formats import recognise
 
 SDC1_ROWS = [

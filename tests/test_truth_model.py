@@ -11,14 +11,11 @@ from hypothesis import strategies as st
 
 from astroseg import measure, read_image
 from astroseg.catalog import complete, flux_scale
-from astroseg.render import (
-    covariance_from_fwhm,
-    fwhm_from_covariance,
-    pixel_covariance,
-    render_gaussians,
-    sky_covariance,
-)
+from astroseg.ellipse import covariance_from_fwhm, fwhm_from_covariance
+from astroseg.render import render_gaussians
+from astroseg.sky import beam_covariance, pixel_covariance, sky_covariance
 from astroseg.truth import model_image, read_truth, truth_labels
+from astroseg.truth.model import describe_sources
 
 RNG = np.random.default_rng(20)
 
@@ -171,6 +168,51 @@ def test_a_point_source_is_the_beam(image):
     assert found["fwhm_major"].value == pytest.approx(9, rel=1e-2)
     assert found["fwhm_minor"].value == pytest.approx(6, rel=1e-2)
     assert found["pa"].value == pytest.approx(30, abs=0.5)
+
+
+@pytest.mark.parametrize("wcs", ["upright", "turned", "near a pole", "oblong pixels"])
+def test_the_beam_is_the_same_all_over_the_image(wcs):
+    """Against many copies of the beam, spread over each source as its own shape, on the sphere, says."""
+    options = {"upright": {}, "turned": {"angle": 40.0}, "near a pole": {"crval": (30.0, 89.99)},
+               "oblong pixels": {"cdelt": (-2.0, 3.0)}}[wcs]  # fmt: skip
+    image = read_image(np.zeros((96, 96)), unit="Jy/beam", beam="12,7,25", keep_zeros=True)
+    image.wcs = make_wcs((96, 96), **options)
+    x, y = np.array([22.3, 75.0, 30.6]), np.array([25.1, 34.4, 74.7])
+    major, pa = np.array([0.0, 14.0, 25.0]), np.array([0.0, 70.0, 130.0])
+    catalog = catalog_of(image, x_centroid=x, y_centroid=y, flux=np.full(3, 1.0), deconvolved_major=major,
+                         deconvolved_minor=major / 3, deconvolved_pa=pa)  # fmt: skip
+    model, _ = model_image(catalog, image)
+    beam = beam_covariance(image.meta["beam"], image.wcs)
+    nodes = np.linspace(-4, 4, 21)
+    share = np.exp(-0.5 * (nodes**2 + nodes[:, None] ** 2))
+    share /= share.sum()
+    expected = np.zeros(image.shape)
+    for number in range(3):
+        along, across = np.meshgrid(*(nodes * width / 2.3548 for width in (major[number], major[number] / 3)))
+        bearing, distance = np.arctan2(across, along), np.hypot(along, across) * u.arcsec
+        place = image.wcs.pixel_to_world(x[number], y[number])
+        copies = place.directional_offset_by(bearing * u.rad + pa[number] * u.deg, distance)
+        for cx, cy, flux in zip(*(part.ravel() for part in (*image.wcs.world_to_pixel(copies), share)), strict=True):
+            expected += render_gaussians(image.shape, one(cx), one(cy), one(flux), beam[None], faintest=1e-12)[0]
+    expected /= flux_scale(image)[0]
+    np.testing.assert_allclose(model, expected, atol=5e-3 * expected.max())
+
+
+def test_sizes_with_and_without_the_beam_agree_near_a_pole():
+    """What is the beam on the image is a point, whatever its position angle is there."""
+    image = read_image(np.zeros((96, 96)), unit="Jy/beam", beam="12,7,25", keep_zeros=True)
+    image.wcs = make_wcs((96, 96), crval=(30.0, 89.99))
+    catalog = catalog_of(image, x_centroid=[10.0, 80.0], y_centroid=[15.0, 60.0], flux=[1.0, 1.0],
+                         deconvolved_major=[0.0, 0.0])  # fmt: skip
+    describe_sources(catalog, image)
+    np.testing.assert_allclose(catalog["fwhm_major"].value, 12, rtol=1e-3)
+    np.testing.assert_allclose(catalog["fwhm_minor"].value, 7, rtol=1e-3)
+    np.testing.assert_allclose(catalog["peak_flux"].value, 1, rtol=1e-9)
+    model, _ = model_image(catalog, image)
+    image.data = model
+    found = measure(image, (model > 1e-4).astype(np.int32) * (1 + (np.arange(96) > 45)), correct=False)
+    np.testing.assert_allclose(found["pa"].value, catalog["pa"].value, atol=0.5)
+    assert abs(catalog["pa"].value - 25).max() > 5
 
 
 def test_labels_follow_the_isophote_and_the_noise(image, tmp_path):

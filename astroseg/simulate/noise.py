@@ -155,6 +155,6 @@ def uneven(rng: np.random.Generator, shape: tuple[int, int], amount: float) -> n
     waves = np.zeros(shape, dtype=np.float32)
     for _ in range(4):
         (fx, fy), phase = rng.uniform(-1.5, 1.5, size=2), rng.uniform(0, 2 * np.pi)
-        along_x, along_y = np.exp(2j * np.pi * fx * x), np.exp(1j * (2 * np.pi * fy * y + phase))
-        waves += (along_y[:, None] * along_x).real.astype(np.float32)
+        along_x, along_y = np.float32(2 * np.pi * fx) * x, np.float32(2 * np.pi * fy) * y + np.float32(phase)
+        waves += np.cos(along_y[:, None] + along_x)
     return np.exp(waves * np.float32(amount / np.sqrt(2)))

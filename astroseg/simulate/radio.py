@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from astroseg.beam import FWHM_PER_SIGMA, Beam
 from astroseg.catalog import complete
+from astroseg.ellipse import fwhm_from_covariance
 from astroseg.simulate.field import RadioField, radio_field
 from astroseg.simulate.noise import correlated_noise
 from astroseg.simulate.populations import RadioSettings, radio_settings
@@ -118,12 +119,11 @@ def _truth(field: RadioField, settings: RadioSettings, image: CCDData) -> QTable
 def _axes(covariance, pixel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Full widths in arcsec and position angle in degrees (from +y to -x) of covariances (xx, xy, yy)."""
     xx, xy, yy = covariance.T
-    middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    major, minor, pa = fwhm_from_covariance(np.array([[xx, -xy], [-xy, yy]]).transpose(2, 0, 1))
     # A variance of rounding errors is none: a point stays a point.
-    least = 1e-9 * np.fmax(middle, 1)
-    widths = (np.where(part > least, part, 0) for part in (middle + half, middle - half))
-    major, minor = (FWHM_PER_SIGMA * pixel * np.sqrt(width) for width in widths)
-    return major, minor, np.where(major > 0, np.degrees(0.5 * np.arctan2(-2 * xy, yy - xx)) % 180, 0.0)
+    least = FWHM_PER_SIGMA * np.sqrt(1e-9 * np.fmax((xx + yy) / 2, 1))
+    major, minor = (np.where(width > least, pixel * width, 0) for width in (major, minor))
+    return major, minor, np.where(major > 0, pa, 0.0)
 
 
 def _pixels(field) -> tuple[np.ndarray, np.ndarray]:

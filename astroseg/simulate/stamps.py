@@ -6,6 +6,7 @@ field of a thousand sources takes a few milliseconds, where one call a source ta
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +14,11 @@ import numpy as np
 __all__ = ["Parts", "draw_stamps", "joined"]
 
 FAINTEST = 0.01  # brightness, in units of the level given, where a stamp may end
-LEAST_REACH = 4.0  # sigmas; the flux beyond is 3e-4 of a Gaussian's
+LEAST_REACH = 3.5  # sigmas; the flux beyond is 0.2 % of a Gaussian's
 MOST_REACH = 9.0
-HALVES = np.round(5 * 2 ** (np.arange(40) / 2)).astype(int)  # half widths of stamps, in pixels
-LARGE = 24  # half width of stamps that are drawn one by one, cut at the edges of the image
+HALVES = np.array([4, 6, 8, 11, 16, 23])  # half widths, in pixels, of stamps that are drawn together
 CHUNK = 2**16  # pixels drawn at once: they stay in the cache
+NUMBER_BITS = 32  # of a source, next to the bits of its brightness
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def draw_stamps(
         What each source consists of, convolved with the beam.
     level : float
         Brightness that matters (the noise), per square pixel: a stamp ends where its source falls below a hundredth
-        of it, but never within 4 sigmas of a part nor beyond 9.
+        of it, but never within 3.5 sigmas of a part nor beyond 9, and a source that is nowhere as bright is not drawn.
 
     Returns
     -------
@@ -109,91 +110,127 @@ def draw_stamps(
     owner : 2-D `~numpy.ndarray` of int32
         1 + index of the source that is the brightest, 0 where none reaches.
     """
-    # One more row and column take what falls beyond the edges.
-    canvas = _Canvas(*(np.zeros((shape[0] + 1, shape[1] + 1), dtype) for dtype in ("f4", "f4", "i4")))
-    half, peaks = _halves(parts, level), parts.peaks().astype(np.float32)
+    canvas, coefficients = _Canvas(shape), _coefficients(parts)
     first = np.cumsum(parts.count) - parts.count
+    for sources, half in _batches(parts, level):
+        alone = half > HALVES[-1]
+        rows, columns = (_places(at[sources], half, length, alone) for at, length in zip((y, x), shape, strict=True))
+        which = first[sources] + np.arange(parts.count[sources[0]])[:, None]
+        stamps = _stamps(columns - x[sources, None], rows - y[sources, None], coefficients[:, which])
+        (canvas.add_one if alone else canvas.add)(rows, columns, stamps, sources)
+    return canvas.model, canvas.owner
+
+
+def _batches(parts, level) -> Iterator[tuple[np.ndarray, int]]:
+    """Sources of as many parts that are drawn together, and the half width of their stamps."""
+    half = _halves(parts, level)
     group = half * (parts.count.max(initial=0) + 1) + parts.count
-    for kind in np.unique(group).tolist():
-        members = np.flatnonzero(group == kind)
-        size, count = int(half[members[0]]), int(parts.count[members[0]])
-        large = size > LARGE
-        step = 1 if large else CHUNK // (2 * size + 1) ** 2
+    visible = parts.total(parts.peaks()) > FAINTEST * level
+    for kind in np.unique(group[visible]).tolist():
+        members = np.flatnonzero(visible & (group == kind))
+        size = int(half[members[0]])
+        step = 1 if size > HALVES[-1] else CHUNK // (2 * size + 1) ** 2
         for start in range(0, members.size, step):
-            chosen = members[start : start + step]
-            which = first[chosen, None] + np.arange(count)
-            rows, columns = (_places(at[chosen], size, length, large) for at, length in zip((y, x), shape, strict=True))
-            stamps = _stamps(columns - x[chosen, None], rows - y[chosen, None], parts, which, peaks[which])
-            (canvas.add_one if large else canvas.add)(rows, columns, stamps, chosen)
-    return canvas.model[:-1, :-1], canvas.owner[:-1, :-1]
+            yield members[start : start + step], size
 
 
-@dataclass(frozen=True)
 class _Canvas:
-    model: np.ndarray
-    brightest: np.ndarray
-    owner: np.ndarray
+    """The model so far, and in each pixel the source that is ahead: the bits of its brightness, then of its number.
+
+    The bits of positive floats are in the order of the floats, so that the larger of two such integers is that of the
+    brighter source; where none reaches, that of the least float and of no source. One more row and column take what
+    falls beyond the edges.
+    """
+
+    def __init__(self, shape) -> None:
+        padded = shape[0] + 1, shape[1] + 1
+        self._model, self._ahead = np.zeros(padded, dtype=np.float32), np.full(padded, 1 << NUMBER_BITS)
+
+    @property
+    def model(self) -> np.ndarray:
+        return self._model[:-1, :-1]
+
+    @property
+    def owner(self) -> np.ndarray:
+        return self._ahead[:-1, :-1].astype(np.int32)  # the bits of the number only
 
     def add(self, rows, columns, stamps, sources) -> None:
-        """Add stamps, and put down their sources where they are ahead of all so far."""
-        edge_row, edge_column = (length - 1 for length in self.model.shape)
+        """Add stamps, which may overlap and stick out of the image."""
+        edge_row, edge_column = (length - 1 for length in self._model.shape)
         rows, columns = (
-            np.where((values < 0) | (values > edge), edge, values)
-            for values, edge in ((rows, edge_row), (columns, edge_column))
+            np.where((places < 0) | (places > edge), edge, places)
+            for places, edge in ((rows, edge_row), (columns, edge_column))
         )
-        place, values = ((rows * (edge_column + 1))[:, :, None] + columns[:, None, :]).ravel(), stamps.ravel()
-        np.add.at(self.model.reshape(-1), place, values)
-        brightest = self.brightest.reshape(-1)
-        np.maximum.at(brightest, place, values)
-        ahead = np.flatnonzero((values == brightest[place]) & (values > 0))
-        self.owner.reshape(-1)[place[ahead]] = sources[ahead // stamps[0].size] + 1
+        place = (rows * (edge_column + 1))[:, :, None] + columns[:, None, :]
+        place, values, numbered = (array.ravel("K") for array in (place, stamps, _numbered(stamps, sources)))
+        np.add.at(self._model.reshape(-1), place, values)
+        np.maximum.at(self._ahead.reshape(-1), place, numbered)
 
     def add_one(self, rows, columns, stamps, sources) -> None:
-        """Do the same for one source whose rows and columns all lie on the image: slices are faster."""
+        """Add one stamp whose rows and columns all lie on the image: slices are faster."""
         if rows.size and columns.size:
             part = slice(rows[0, 0], rows[0, -1] + 1), slice(columns[0, 0], columns[0, -1] + 1)
-            self.model[part] += stamps[0]
-            ahead = stamps[0] > self.brightest[part]
-            np.copyto(self.brightest[part], stamps[0], where=ahead)
-            np.copyto(self.owner[part], np.int32(sources[0] + 1), where=ahead)
+            self._model[part] += stamps[0]
+            np.maximum(self._ahead[part], _numbered(stamps, sources)[0], out=self._ahead[part])
+
+
+def _numbered(stamps, sources) -> np.ndarray:
+    """Bits of the brightness, then those of the source's number."""
+    bits = stamps.view(np.int32).astype(np.int64)
+    bits <<= NUMBER_BITS
+    bits |= sources[:, None, None] + 1
+    return bits
 
 
 def _halves(parts, level) -> np.ndarray:
-    """Half width of each source's stamp, in pixels."""
+    """Half width of each source's stamp, in pixels; that of a large one is its own, as it is drawn alone."""
     with np.errstate(divide="ignore"):
         reach = np.sqrt(2 * np.log(np.fmax(parts.peaks() / (FAINTEST * level), 1)))
     widest = np.sqrt(np.fmax(parts.covariance[:, 0], parts.covariance[:, 2]))
     extent = np.fmax(np.abs(parts.dx), np.abs(parts.dy)) + np.clip(reach, LEAST_REACH, MOST_REACH) * widest
     largest = np.zeros(parts.count.size)
     np.maximum.at(largest, np.repeat(np.arange(parts.count.size), parts.count), extent)
-    return HALVES[np.minimum(np.searchsorted(HALVES, largest), HALVES.size - 1)]
+    return np.where(largest > HALVES[-1], np.ceil(largest), HALVES[np.searchsorted(HALVES[:-1], largest)]).astype(int)
 
 
 def _places(centre, half, length, cut) -> np.ndarray:
-    """Rows (or columns) of stamps: shape (n, up to 2 half + 1); of a single stamp only those on the image."""
-    places = np.rint(centre).astype(np.intp)[:, None] + np.arange(-half, half + 1)
-    return places[:, (places[0] >= 0) & (places[0] < length)] if cut else places
+    """Rows (or columns) of stamps: shape (n, up to 2 half + 1); of a single stamp only those on the image.
+
+    Of many small stamps those of the same pixel lie side by side in memory, as all that is made of them then does:
+    NumPy's loops run along the sources, as they would be short along the pixels.
+    """
+    places = (np.arange(-half, half + 1)[:, None] + np.rint(centre).astype(np.intp)).T
+    if cut:
+        return places[:, (places[0] >= 0) & (places[0] < length)]
+    return places if centre.size > half else np.ascontiguousarray(places)
 
 
-def _stamps(dx, dy, parts, which, peaks) -> np.ndarray:
-    """Brightness of sources on their stamps: sums over their parts, shape (n, 2 half + 1, 2 half + 1)."""
-    dx, dy = dx[:, None] - parts.dx[which][:, :, None], dy[:, None] - parts.dy[which][:, :, None]
-    xx, xy, yy = parts.covariance[which].transpose(2, 0, 1)[..., None]
-    scale = -0.5 / (xx * yy - xy * xy)
-    terms = [scale * yy * dx * dx, -2 * scale * xy * dx, scale * xx * dy * dy, dy]
-    terms = [term.astype(np.float32) for term in terms]
-    values = _gaussians([term[:, 0] for term in terms], peaks[:, 0])
-    for part in range(1, which.shape[1]):
-        values += _gaussians([term[:, part] for term in terms], peaks[:, part])
+def _coefficients(parts) -> np.ndarray:
+    """Of each part the offsets, and ``a, b, c, d`` of its brightness ``exp(d + c * dy**2 - (a * dx + b * dy)**2)``."""
+    xx, xy, yy = parts.covariance.T
+    root = np.sqrt(0.5 / (xx - xy * xy / yy))
+    with np.errstate(divide="ignore"):
+        height = np.log(parts.peaks())
+    return np.stack([parts.dx, parts.dy, root, -root * xy / yy, -0.5 / yy, height]).astype(np.float32)
+
+
+def _stamps(dx, dy, coefficients) -> np.ndarray:
+    """Brightness of sources on their stamps: sums over their parts, shape (n, 2 half + 1, 2 half + 1).
+
+    The coefficients have shape (6, parts, n).
+    """
+    dx, dy = dx.astype(np.float32), dy.astype(np.float32)
+    gaussians = (_gaussian(dx, dy, *part[:, :, None]) for part in coefficients.transpose(1, 0, 2))
+    values = next(gaussians)
+    for value in gaussians:
+        values += value
     return values
 
 
-def _gaussians(terms, peak) -> np.ndarray:
-    """Exponentials of a quadratic form, given by its terms in x and in y, on the grid of each source."""
-    along_x, cross_x, along_y, cross_y = terms
-    values = cross_y[:, :, None] * cross_x[:, None, :]
-    values += along_x[:, None, :]
-    values += along_y[:, :, None]
-    np.exp(values, out=values)
-    values *= peak[:, None, None]
-    return values
+def _gaussian(dx, dy, shift_x, shift_y, a, b, c, d) -> np.ndarray:
+    """Brightness of one part of each source on its stamp."""
+    dx, dy = dx - shift_x, dy - shift_y
+    values = (a * dx)[:, None, :] + (b * dy)[:, :, None]
+    values *= values
+    np.subtract((d + c * dy * dy)[:, :, None], values, out=values)
+    return np.exp(values, out=values)

@@ -6,7 +6,6 @@ half maximum in arcsec, fluxes in Jy (or the image's unit), 0-based pixels.
 
 from astroseg.truth.formats import FORMATS
 from astroseg.truth.model import model_image, noise_of, truth_labels
-from astroseg.truth.places import to_pixels
 from astroseg.truth.reading import Truth, read_truth
 
-__all__ = ["FORMATS", "Truth", "model_image", "noise_of", "read_truth", "to_pixels", "truth_labels"]
+__all__ = ["FORMATS", "Truth", "model_image", "noise_of", "read_truth", "truth_labels"]

@@ -17,10 +17,9 @@ from astroseg.errors import AstrosegError, AstrosegWarning, UsageError
 from astroseg.header import sky_kind
 from astroseg.image import read_image
 from astroseg.labels import components
-from astroseg.sky import sky_frame
+from astroseg.sky import sky_frame, to_pixels
 from astroseg.truth.dialects import Rows
 from astroseg.truth.outlines import Outline, draw_outlines, read_ds9, read_hek, read_labelme
-from astroseg.truth.places import to_pixels
 
 __all__ = ["Drawn", "read_drawn", "read_labels"]
 

@@ -10,15 +10,10 @@ from astropy.table import QTable
 
 from astroseg.background import standardize
 from astroseg.catalog import flux_scale
-from astroseg.header import pixel_scale
+from astroseg.ellipse import PIXEL_VARIANCE, covariance_from_fwhm, fwhm_from_covariance
 from astroseg.image import read_map
-from astroseg.render import (
-    PIXEL_VARIANCE,
-    covariance_from_fwhm,
-    fwhm_from_covariance,
-    pixel_covariance,
-    render_gaussians,
-)
+from astroseg.render import render_gaussians
+from astroseg.sky import beam_covariance, pixel_covariance, sky_covariance
 
 __all__ = ["apparent_covariance", "describe_sources", "model_image", "noise_of", "truth_labels"]
 
@@ -43,13 +38,13 @@ def model_image(catalog: QTable, image: CCDData, *, faintest: float = 0.0) -> tu
         1 + row of the source that is the brightest in a pixel, 0 where none reaches.
     """
     factor, _ = flux_scale(image)
-    x, y = catalog["x_centroid"].value, catalog["y_centroid"].value
-    covariance = pixel_covariance(apparent_covariance(catalog, image), image.wcs, x, y)
-    return render_gaussians(image.shape, x, y, catalog["flux"].value / factor, covariance, faintest=faintest)
+    covariance = apparent_covariance(catalog, image)
+    total = catalog["flux"].value / factor
+    return render_gaussians(image.shape, *_places(catalog), total, covariance, faintest=faintest)
 
 
 def apparent_covariance(catalog: QTable, image: CCDData) -> np.ndarray:
-    """Shape of each source on the image, in (east, north).
+    """Shape of each source on the image, in (x, y).
 
     That is its true size convolved with the beam; where only its size on an image is known, that; and else the beam.
 
@@ -61,28 +56,30 @@ def apparent_covariance(catalog: QTable, image: CCDData) -> np.ndarray:
     Returns
     -------
     `~numpy.ndarray`, shape (n, 2, 2)
-        In the square of the unit of the catalogue's sizes.
+        In pixels squared.
     """
-    covariance = np.zeros((len(catalog), 2, 2)) + _beam_covariance(image)
+    beam = _beam(image)
+    covariance = np.zeros((len(catalog), 2, 2)) + beam
     for kind, names in (("seen", ("fwhm_major", "fwhm_minor", "pa")),
                         ("true", ("deconvolved_major", "deconvolved_minor", "deconvolved_pa"))):  # fmt: skip
         major, minor, pa = (catalog[name].value for name in names)
         # A minor axis that is not known is the major one's, an angle that is not known is 0.
         given = covariance_from_fwhm(major, np.where(np.isfinite(minor), minor, major), np.nan_to_num(pa))
+        given = pixel_covariance(given, image.wcs, *_places(catalog))
         known = np.isfinite(major) & (major >= 0) & ((major > 0) | (kind == "true"))
-        covariance[known] = given[known] + (_beam_covariance(image) if kind == "true" else 0)
+        covariance[known] = given[known] + (beam if kind == "true" else 0)
     return covariance
 
 
-def _beam_covariance(image) -> np.ndarray:
-    """The beam in (east, north), in the square of arcsec or of pixels; zero where there is none."""
-    beam, scale = image.meta.get("beam"), pixel_scale(image.wcs)
-    widths = None if beam is None else beam.fwhm_pixels(scale)
-    if widths is None:
-        return np.zeros((2, 2))
-    unit = 1.0 if scale is None else scale.to_value("arcsec")
-    major, minor, pa = (np.array([value]) for value in (widths[0] * unit, widths[1] * unit, beam.pa.to_value("deg")))
-    return covariance_from_fwhm(major, minor, pa)[0]
+def _beam(image) -> np.ndarray:
+    """The beam in (x, y), pixels squared; zero where there is none."""
+    beam = beam_covariance(image.meta.get("beam"), image.wcs)
+    return np.zeros((2, 2)) if beam is None else beam
+
+
+def _places(catalog) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in x and in y, 0-based pixels."""
+    return catalog["x_centroid"].value, catalog["y_centroid"].value
 
 
 def describe_sources(catalog: QTable, image: CCDData) -> None:
@@ -94,25 +91,21 @@ def describe_sources(catalog: QTable, image: CCDData) -> None:
         Changed in place, where it has NaN.
     image : `~astropy.nddata.CCDData`
     """
-    covariance = apparent_covariance(catalog, image)
+    covariance, beam = apparent_covariance(catalog, image), _beam(image)
     _fill_fluxes(catalog, image, covariance)
     sized = np.isfinite(catalog["deconvolved_major"].value) | np.isfinite(catalog["fwhm_major"].value)
-    beam = _beam_covariance(image)
+    seen, true = (
+        fwhm_from_covariance(sky_covariance(part, image.wcs, *_places(catalog)))
+        for part in (covariance, covariance - beam)
+    )
+    _fill(catalog, ("fwhm_major", "fwhm_minor", "pa"), seen, sized | beam.any())
     if beam.any():
-        _fill(
-            catalog, ("fwhm_major", "fwhm_minor", "pa"), fwhm_from_covariance(covariance), np.ones(len(catalog), bool)
-        )
-        true = fwhm_from_covariance(covariance - beam)
         _fill(catalog, ("deconvolved_major", "deconvolved_minor", "deconvolved_pa"), true, sized)
-    else:
-        _fill(catalog, ("fwhm_major", "fwhm_minor", "pa"), fwhm_from_covariance(covariance), sized)
 
 
 def _fill_fluxes(catalog, image, covariance) -> None:
     factor, _ = flux_scale(image)
-    x, y = catalog["x_centroid"].value, catalog["y_centroid"].value
-    spread = np.linalg.det(pixel_covariance(covariance, image.wcs, x, y))
-    area = 2 * np.pi * np.sqrt(np.fmax(spread, PIXEL_VARIANCE**2)) * factor
+    area = 2 * np.pi * np.sqrt(np.fmax(np.linalg.det(covariance), PIXEL_VARIANCE**2)) * factor
     flux, peak = catalog["flux"].value.copy(), catalog["peak_flux"].value.copy()
     catalog["flux"].value[:] = np.where(np.isnan(flux), peak * area, flux)
     catalog["peak_flux"].value[:] = np.where(np.isnan(peak), flux / area, peak)

@@ -13,6 +13,7 @@ import astropy.units as u
 import numpy as np
 
 from astroseg.errors import AstrosegError, AstrosegWarning
+from astroseg.truth.coverage import covered_pixels
 from astroseg.truth.files import read_text
 from astroseg.truth.formats import read_json
 
@@ -241,7 +242,7 @@ def _say_left_out(number, name, why) -> None:
 
 
 def draw_outlines(shape: tuple[int, int], outlines: list[tuple[list[np.ndarray], list[np.ndarray]]]) -> np.ndarray:
-    """Label the pixels whose centres lie within outlines.
+    """Label the pixels of which at least half lies within outlines.
 
     Parameters
     ----------
@@ -273,8 +274,5 @@ def _area(corners) -> float:
 
 def _pixels_within(rings, shape) -> np.ndarray:
     """Flat indices of the pixels in any of the rings."""
-    from skimage.draw import polygon
-
     drawable = [ring for ring in rings if len(ring) > 2 and np.isfinite(ring).all()]
-    found = [np.ravel_multi_index(polygon(ring[:, 1], ring[:, 0], shape), shape) for ring in drawable]
-    return np.concatenate([np.empty(0, dtype=np.intp), *found])
+    return np.concatenate([np.empty(0, dtype=np.intp), *(covered_pixels(ring, shape) for ring in drawable)])

@@ -5,22 +5,18 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
 from astropy.nddata import CCDData
-from astropy.wcs import WCS
-from astropy.wcs.utils import wcs_to_celestial_frame
 from scipy.ndimage import map_coordinates
 
+from astroseg.ellipse import covariance_from_fwhm, fwhm_from_covariance
 from astroseg.errors import AstrosegError, AstrosegWarning
 from astroseg.header import sky_kind
 from astroseg.image import read_image
-from astroseg.render import covariance_from_fwhm, fwhm_from_covariance, sky_covariance
-from astroseg.sky import sky_frame, to_sky
+from astroseg.sky import separation, sky_covariance, to_pixels, to_sky
 from astroseg.truth.dialects import Rows
 
-__all__ = ["attenuate", "on_image", "place", "to_pixels"]
+__all__ = ["attenuate", "on_image", "place"]
 
 #: Kind of coordinates -> the columns of a position, and how many of their units make a degree.
 SKY = {
@@ -28,56 +24,6 @@ SKY = {
     "helioprojective": ("hpc_x", "hpc_y", 3600.0),
     "heliographic": ("hg_lon", "hg_lat", 1.0),
 }
-
-
-def to_pixels(wcs: WCS, longitude: np.ndarray, latitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of positions on the sky; the inverse of `astroseg.sky.to_sky`.
-
-    Parameters
-    ----------
-    wcs : `~astropy.wcs.WCS`
-    longitude, latitude : 1-D `~numpy.ndarray`
-        Degrees, in the frame of `astroseg.sky.sky_frame`.
-
-    Returns
-    -------
-    x, y : 1-D `~numpy.ndarray`
-        0-based, NaN where the projection does not show the position.
-    """
-    longitude, latitude = np.array(longitude, dtype=float), np.array(latitude, dtype=float)
-    x, y = np.full(longitude.shape, np.nan), np.full(longitude.shape, np.nan)
-    usable = np.flatnonzero(np.isfinite(longitude) & np.isfinite(latitude))
-    if usable.size == 0:
-        return x, y
-    native = _native_frame(wcs, longitude[usable], latitude[usable])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # far positions do not converge: they are not on the image
-        x[usable], y[usable] = wcs.all_world2pix(*native, 0, quiet=True)
-    # A tangential projection may put the far side of the sky on the near one.
-    back = to_sky(wcs, x[usable], y[usable])
-    lost = usable[~(_separation(longitude[usable], latitude[usable], *back) < 1e-3)]
-    x[lost] = y[lost] = np.nan
-    return x, y
-
-
-def _native_frame(wcs, longitude, latitude) -> tuple[np.ndarray, np.ndarray]:
-    if sky_kind(wcs) != "equatorial":
-        return longitude, latitude
-    frame = wcs_to_celestial_frame(wcs)
-    if frame.name == sky_frame(wcs):
-        return longitude, latitude
-    there = SkyCoord(longitude * u.deg, latitude * u.deg, frame="icrs").transform_to(frame)
-    return there.spherical.lon.deg, there.spherical.lat.deg
-
-
-def _separation(longitude, latitude, other_longitude, other_latitude) -> np.ndarray:
-    """Angle between positions, degrees (haversine)."""
-    longitude, latitude, other_longitude, other_latitude = (
-        np.radians(angle) for angle in (longitude, latitude, other_longitude, other_latitude)
-    )
-    half = np.sin((latitude - other_latitude) / 2) ** 2
-    half = half + np.cos(latitude) * np.cos(other_latitude) * np.sin((longitude - other_longitude) / 2) ** 2
-    return np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1))))
 
 
 def place(rows: Rows, image: CCDData, name: str) -> None:
@@ -133,7 +79,7 @@ def _how_far(rows, image) -> str:
     if longitude not in rows:
         return ""
     centre = to_sky(image.wcs, (image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2)
-    away = _separation(rows[longitude] / factor, rows[latitude] / factor, *centre)
+    away = separation(rows[longitude] / factor, rows[latitude] / factor, *centre)
     return f"; the nearest is {np.nanmin(away):.3g} deg from its centre" if np.isfinite(away).any() else ""
 
 
