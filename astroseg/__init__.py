@@ -22,9 +22,11 @@ _HOME = {
     "PixelFinder": "astroseg.finder",
     "Restorer": "astroseg.restorer",
     "SourceFinder": "astroseg.finder",
+    "Trainer": "astroseg.trainer",
     "find": "astroseg.api",
     "get_finder": "astroseg.plugins",
     "get_restorer": "astroseg.plugins",
+    "get_trainer": "astroseg.plugins",
     "hookimpl": "astroseg.hookspecs",
     "measure": "astroseg.measurement",
     "read_catalog": "astroseg.catalog",
@@ -42,11 +44,13 @@ __all__ = [
     "PluginError",
     "Restorer",
     "SourceFinder",
+    "Trainer",
     "UsageError",
     "__version__",
     "find",
     "get_finder",
     "get_restorer",
+    "get_trainer",
     "hookimpl",
     "measure",
     "read_catalog",
@@ -64,8 +68,9 @@ if TYPE_CHECKING:
     from astroseg.hookspecs import hookimpl
     from astroseg.image import read_image
     from astroseg.measurement import measure
-    from astroseg.plugins import get_finder, get_restorer
+    from astroseg.plugins import get_finder, get_restorer, get_trainer
     from astroseg.restorer import Restorer
+    from astroseg.trainer import Trainer
 
 
 def __getattr__(name: str) -> Any:

@@ -40,6 +40,7 @@ FLAGS = {
     8: "shares a border with another source (deblended or blended)",
     16: "correction of flux and size for the isophote not trusted (faint, or not Gaussian)",
     32: "position or size could not be measured",
+    64: "the finder was not trained for images like this one",
 }
 
 # Distributions that every finder rests on, beside NumPy.

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from astroseg.beam import Beam
 from astroseg.blank import blank_pixels, either
 from astroseg.errors import AstrosegError, AstrosegWarning, ImageError, UsageError
 from astroseg.header import find_beam, find_unit, find_wcs, parse_unit, pixel_scale, sky_kind
+from astroseg.planes import cut_image, size_text
 
 __all__ = ["checksum", "read_image", "read_map"]
 
@@ -129,7 +129,9 @@ def _beam_option(beam: Any) -> Beam:
 
 
 def _text(value: Any) -> Any:
-    """What the provenance can hold: a name for what is no plain value."""
+    """What the provenance can hold, and this module read again; "array" for what has no name."""
+    if isinstance(value, Beam):
+        return f"{value.major},{value.minor},{value.pa}"
     return value if isinstance(value, str | int | bool) else str(value) if not hasattr(value, "shape") else "array"
 
 
@@ -143,9 +145,10 @@ def read_map(source: Any, shape: tuple[int, int], what: str, unit: u.UnitBase | 
         data = np.asarray(
             getattr(source, "value", source) if isinstance(source, np.ndarray) else getattr(source, "data", source)
         )
-        data = _cut(data.shape, data.ndim * [""], None, None, what).of(data)
+        data = cut_image(data.shape, data.ndim * [""], None, None, what).of(data)
     if data.shape != tuple(shape):
-        msg = f"The {what} has {_size(data.shape)} pixels, the image {_size(shape)}; they must be on the same grid."
+        sizes = size_text(data.shape), size_text(shape)
+        msg = f"The {what} has {sizes[0]} pixels, the image {sizes[1]}; they must be on the same grid."
         raise ImageError(msg)
     if unit is None or found in (None, u.dimensionless_unscaled, unit):
         return data
@@ -239,7 +242,7 @@ def _from_hdu(hdu, hdul, plane, unit, name, path) -> CCDData:
     header = hdu.header
     wcs = find_wcs(header, name, hdul)
     kinds = [str(header.get(f"CTYPE{axis + 1}", "")).strip() for axis in range(len(hdu.shape))]
-    cut = _cut(hdu.shape, kinds, wcs, plane, name)
+    cut = cut_image(hdu.shape, kinds, wcs, plane, name)
     data = cut.of(hdu.data)
     beam = find_beam(header, hdul, cut.channel, name)
     # A unit that the user gives is set later, and may replace one that cannot be read.
@@ -259,74 +262,13 @@ def _unit_in(header, wcs, beam, name) -> u.UnitBase | None:
     return found
 
 
-@dataclass(frozen=True)
-class _Cut:
-    """How a 2-D image is taken out of an array of more axes."""
-
-    index: tuple[int | slice, ...]
-    swapped: bool  # latitude comes before longitude
-    wcs: WCS | None  # of the image
-    channel: int  # number of its beam, where there is one for each
-
-    def of(self, data: np.ndarray) -> np.ndarray:
-        image = data[self.index]
-        return image.T if self.swapped else image
-
-
-def _cut(shape, kinds, wcs, plane, name) -> _Cut:
-    """Find the image in an array of ``shape``, whose axes are called ``kinds`` (in the order of FITS)."""
-    if len(shape) < 2:
-        msg = f"{name} has {len(shape)} axes; an image needs at least two."
-        raise ImageError(msg)
-    if 0 in shape:
-        msg = f"{name} has no pixels: its size is {_size(shape)}."
-        raise ImageError(msg)
-    lengths = shape[::-1]
-    first, second, wcs = _image_axes(lengths, wcs)
-    deep = [axis for axis, length in enumerate(lengths) if length > 1 and axis not in (first, second)]
-    chosen = _plane_numbers(plane, {axis: (kinds[axis] or "no name", lengths[axis]) for axis in deep}, name)
-    axes = reversed(range(len(shape)))
-    index = tuple(slice(None) if axis in (first, second) else chosen.get(axis, 0) for axis in axes)
-    channel = next((number for axis, number in chosen.items() if kinds[axis] != "STOKES"), 0)
-    return _Cut(index, first > second, wcs, channel)
-
-
-def _image_axes(lengths, wcs) -> tuple[int, int, WCS | None]:
-    """The axes (as in FITS, from 0) that are the x and y of the image, and its world coordinates."""
-    if wcs is not None and wcs.has_celestial:
-        sky = (wcs.wcs.lng, wcs.wcs.lat)
-        # In this order, which wcs.celestial does not change: the image has longitude along x.
-        return (*sky, wcs.sub([axis + 1 for axis in sky])) if max(sky) < len(lengths) else (0, 1, None)
-    long = [axis for axis, length in enumerate(lengths) if length > 1]
-    first, second = long if len(long) == 2 else (0, 1)
-    return first, second, None if wcs is None or wcs.naxis <= second else wcs.sub([first + 1, second + 1])
-
-
-def _plane_numbers(plane, deep, name) -> dict[int, int]:
-    """Read ``--plane``: a number for each axis of ``deep``, which holds their names and lengths."""
-    wanted = [] if plane is None else [text.strip() for text in str(plane).split(",")]
-    axes = ", ".join(f"{kind} (axis {axis + 1}, 0 to {length - 1})" for axis, (kind, length) in deep.items())
-    if wanted and not deep:
-        msg = f"{name} has a single plane; leave --plane out."
-        raise ImageError(msg)
-    if len(wanted) != len(deep):
-        example = ",".join("0" for _ in deep)
-        msg = f"{name} has several planes along {axes}. Choose one with --plane, for example --plane {example}."
-        raise ImageError(msg)
-    for text, (_, length) in zip(wanted, deep.values(), strict=True):
-        if not text.isdecimal() or int(text) >= length:
-            msg = f"{name} has no plane '{text}'. Choose along {axes}."
-            raise ImageError(msg)
-    return dict(zip(deep, map(int, wanted), strict=True))
-
-
 def _from_nddata(source, plane) -> CCDData:
     meta = dict(getattr(source, "meta", None) or {})
     name = str(meta.get("name") or "image")
     data = np.asarray(source.data)
     wcs = _fits_wcs(source.wcs, name)
     kinds = [*(wcs.wcs.ctype if wcs is not None else ()), *data.ndim * [""]]
-    cut = _cut(data.shape, kinds, wcs, plane, name)
+    cut = cut_image(data.shape, kinds, wcs, plane, name)
     header = fits.Header()
     for key, value in meta.items():
         if isinstance(value, str | int | float) and len(key) <= 8 and "\n" not in str(value):
@@ -357,7 +299,7 @@ def _fits_wcs(wcs, name) -> WCS | None:
 def _from_array(source, plane) -> CCDData:
     """An array, masked array, `~astropy.units.Quantity` or nested list."""
     data = np.asarray(source)
-    cut = _cut(data.shape, data.ndim * [""], None, plane, "array")
+    cut = cut_image(data.shape, data.ndim * [""], None, plane, "array")
     image = _make(cut.of(data), getattr(source, "unit", None), None, None, fits.Header(), "array", None)
     if np.ma.isMaskedArray(source):
         image.mask = cut.of(np.ma.getmaskarray(source)).copy()
@@ -397,7 +339,3 @@ def _check_beam(image: CCDData) -> None:
             AstrosegWarning,
             stacklevel=3,
         )
-
-
-def _size(shape) -> str:
-    return " x ".join(str(length) for length in reversed(shape))

@@ -22,23 +22,31 @@ if TYPE_CHECKING:
 
     from astroseg.finder import SourceFinder
     from astroseg.restorer import Restorer
+    from astroseg.trainer import Trainer
 
 __all__ = [
     "OURS",
+    "OUR_TRAINERS",
     "Registration",
     "add_commands",
     "get_finder",
     "get_restorer",
+    "get_trainer",
     "load_class",
     "package_of",
     "registrations",
 ]
 
-#: Finder of this project -> where it lives, for the message when it is not installed.
+#: Plugin of this project -> where it lives, for the message when it is not installed.
 OURS = {
     "bdsf": "./plugins/astroseg-bdsf",
     "sep": "./plugins/astroseg-sep",
+    "unet": "./plugins/astroseg-networks",
+    "vae": "./plugins/astroseg-networks",
+    "cae": "./plugins/astroseg-networks",
 }
+#: Trainer of this project -> what pip is to install: with the extra that a finder does not need.
+OUR_TRAINERS = dict.fromkeys(("unet", "vae", "cae"), "'./plugins/astroseg-networks[train]'")
 
 
 @dataclass
@@ -234,7 +242,8 @@ def _imported(entry: Registration) -> Any:
     try:
         cls = getattr(importlib.import_module(module), attribute)
     except Exception as error:
-        how = entry.install or _how_to_install(error, entry.package)
+        ours = OUR_TRAINERS.get(entry.name, "") if entry.kind == "trainer" else ""
+        how = entry.install or _how_to_install(error, entry.package, ours)
         why = _first_line(error) + (f" ({lacks})" if entry.missing else "")
         what = f"{entry.kind} '{entry.name}' of {entry.package} {entry.version}"
         msg = f"The {what} cannot be loaded: {why}. To mend it: {how}."
@@ -247,13 +256,14 @@ def _imported(entry: Registration) -> Any:
 def _check_class(cls: Any, name: str, kind: str, entry: Registration) -> None:
     from astroseg.finder import SourceFinder
     from astroseg.restorer import Restorer
+    from astroseg.trainer import Trainer
 
-    base: Any = {"finder": SourceFinder, "restorer": Restorer}.get(kind, object)
+    base: Any = {"finder": SourceFinder, "restorer": Restorer, "trainer": Trainer}[kind]
     if not (isinstance(cls, type) and issubclass(cls, base)):
         msg = f"The {kind} '{name}' of {entry.package} is not a {base.__name__}: {entry.target}."
         raise PluginError(msg)
     own = getattr(cls, "name", "")
-    if kind != "trainer" and own != name:
+    if own != name:
         msg = (
             f"The {kind} '{name}' of {entry.package} has a class that calls itself '{own}' ({entry.target}). "
             "Its attribute `name` must be the name that is registered."
@@ -285,6 +295,11 @@ def get_restorer(name: str, **options: Any) -> Restorer:
     return _make(name, "restorer", options)
 
 
+def get_trainer(name: str, **options: Any) -> Trainer:
+    """Make a trainer by name; see `get_finder`."""
+    return _make(name, "trainer", options)
+
+
 def _make(name, kind, options):
     cls = load_class(name, kind)
     for key in options:
@@ -296,14 +311,16 @@ def _make(name, kind, options):
 
 def _unknown(name, kind, entries) -> str:
     names = sorted(entries)
-    if name in OURS and kind == "finder":
+    installed = f"Installed: {', '.join(names) or 'none'}."
+    ours = {"finder": OURS, "trainer": OUR_TRAINERS}.get(kind, {})
+    if name in ours:
         return (
             f"The {kind} '{name}' is not installed. From a checkout of astroseg: "
-            f"pip install -c constraints.txt {OURS[name]}. Installed: {', '.join(names)}."
+            f"pip install -c constraints.txt {ours[name]}. {installed}"
         )
-    near = get_close_matches(name, [*names, *OURS], n=1)
+    near = get_close_matches(name, [*names, *ours], n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    return f"No {kind} named '{name}'.{hint} Installed: {', '.join(names) or 'none'}."
+    return f"No {kind} named '{name}'.{hint} {installed}"
 
 
 def _first_line(error: BaseException) -> str:
@@ -311,14 +328,16 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _how_to_install(error: BaseException, package: str) -> str:
+def _how_to_install(error: BaseException, package: str, ours: str = "") -> str:
+    if isinstance(error, ModuleNotFoundError) and ours:
+        return f"pip install -c constraints.txt {ours}"
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"pip install {error.name.partition('.')[0]}"
     return f"update or uninstall {package}"
 
 
 def package_of(cls: type) -> tuple[str, str]:
-    """Distribution and version that a finder or restorer class comes from; its module where unregistered."""
+    """Distribution and version that a class comes from; its module where unregistered."""
     target = f"{cls.__module__}:{cls.__qualname__}"
     for entry in _registry().entries:
         if entry.target == target:

@@ -18,6 +18,8 @@ import click
 from astroseg.catalog import COLUMNS, FLAGS, FORMATS
 from astroseg.cli import COMMANDS, cli
 from astroseg.plugins import load_class
+from astroseg.report.ranking import COLUMNS as SCORES
+from astroseg.report.ranking import UNITS as UNITS_OF_SCORES
 from astroseg.testing import CHECKS, RESTORER_CHECKS
 
 HERE = Path(__file__).parent
@@ -86,6 +88,12 @@ def write_formats() -> Iterator[str]:
     return table(("Format", "Ending"), [(f"``{name}``", f"``{end}``") for name, end in FORMATS.items()])
 
 
+def write_scores() -> Iterator[str]:
+    """The table of the scores of a comparison."""
+    rows = [(f"``{name}``", UNITS_OF_SCORES.get(name, ""), text.replace("*", r"\*")) for name, text in SCORES.items()]
+    return table(("Column", "Unit", "Meaning"), rows)
+
+
 def write_finders() -> Iterator[str]:
     """Options of the finders of the core."""
     for name in FINDERS:
@@ -121,6 +129,7 @@ PARTS: dict[str, Callable[[], Iterable[str]]] = {
     "columns": write_columns,
     "flags": write_flags,
     "formats": write_formats,
+    "scores": write_scores,
     "finders": write_finders,
     "checks": write_checks,
 }

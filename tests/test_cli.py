@@ -203,3 +203,36 @@ def test_debug_shows_the_traceback(monkeypatch, tmp_path):
     (tmp_path / "bad.fits").write_bytes(b"nothing")
     with pytest.raises(Exception, match=r"bad\.fits"):
         main(["find", "bad.fits", "-b", "sigma", "--debug"])
+
+
+@pytest.fixture
+def device_finder(monkeypatch):
+    """The finder ``sigma`` with the options of one that has weights and runs on a GPU."""
+    from astroseg.threshold import SigmaFinder
+
+    class DeviceFinder(SigmaFinder):
+        def __init__(self, *, device: str = "auto", weights: str = "own") -> None:
+            super().__init__(threshold=45)
+            self.device, self.weights = device, weights
+
+    monkeypatch.setattr("astroseg.plugins.load_class", lambda *_: DeviceFinder)
+
+
+@pytest.mark.usefixtures("device_finder")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [((), ("auto", "own")), (("--device", "cuda:1", "--weights", "a,b=c.onnx"), ("cuda:1", "a,b=c.onnx")),
+     (("--set", "device=cpu", "--set", "weights=x", "--device", "cuda"), ("cuda", "x"))],
+)  # fmt: skip
+def test_device_and_weights_are_short_for_set(run, image, tmp_path, words, expected):
+    assert run("find", image, "-b", "sigma", "-q", *words) == (0, "", "")
+    parameters = read_catalog(tmp_path / "field.sigma.ecsv").meta["parameters"]
+    assert (parameters["device"], parameters["weights"]) == expected
+
+
+@pytest.mark.parametrize("option", ["device", "weights"])
+def test_a_finder_without_such_an_option_says_so(run, image, option):
+    status, out, err = run("find", image, "-b", "sigma", f"--{option}", "cpu")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"astroseg: sigma has no option '{option}'. Its options: threshold")
+    assert len(err.splitlines()) == 1

@@ -180,6 +180,51 @@ def test_what_has_changed_is_made_again(calls, tmp_path, change, monkeypatch):
     assert not list((tmp_path / "detections").glob(".*"))
 
 
+@pytest.mark.parametrize(
+    "how",
+    [{"beam": "4pix"}, {"unit": "mJy/beam"}, {"background": "none"}, {"mesh": 32}, {"noise": np.ones((64, 64))}],
+)
+def test_how_an_image_is_read_and_measured_is_part_of_a_run(calls, tmp_path, how):
+    image = make_field(shape=(64, 64), n_sources=2)[0].data
+    for given, number in (({}, 1), (how, 2), (how, 2), ({}, 3)):
+        compare.compare([image], "sigma", tmp_path, **given)
+        assert len(calls) == number
+
+
+def test_a_map_is_known_by_its_content(calls, tmp_path):
+    image, path = make_field(shape=(64, 64), n_sources=2)[0].data, tmp_path / "map.fits"
+    for name in ("mask", "noise"):
+        for content, number in ((np.ones((64, 64)), 1), (np.ones((64, 64)), 1), (2 - np.eye(64), 2)):
+            fits.writeto(path, content - (name == "mask"), overwrite=True)
+            compare.compare([image], "sigma", tmp_path, **{name: str(path)})
+            assert len(calls) == number
+        calls.clear()
+
+
+def test_time_and_memory_of_a_run_are_kept(comparison, tmp_path):
+    image, _ = make_field()
+    first, again = (compare.compare([image], "sigma", tmp_path).runs[0] for _ in range(2))
+    assert again.memory == pytest.approx(first.memory, abs=0.1, nan_ok=True)
+    table = score_table(comparison)
+    runs = comparison.runs_of(comparison.backends[0])
+    row = table[(table["backend"] == comparison.backends[0].label) & (table["image"] == "all")][0]
+    assert row["seconds"] == pytest.approx(sum(run.seconds for run in runs))
+    assert row["memory"] == pytest.approx(max(run.memory for run in runs), nan_ok=True)
+    assert (table["seconds"].unit, table["memory"].unit) == ("s", "Mbyte")
+
+
+@pytest.mark.parametrize("kind", ["astropy", "pandas", "dict"])
+def test_truth_may_be_any_table(skies, comparison, tmp_path, kind):
+    sky = skies[0]
+    truth = sky.truth["ra", "dec", "flux", "deconvolved_major", "deconvolved_minor", "deconvolved_pa"]
+    if kind == "pandas":
+        pytest.importorskip("pandas")
+    given = {"astropy": truth, "pandas": truth.to_pandas() if kind == "pandas" else None, "dict": dict(truth)}[kind]
+    run = compare.compare([sky.image], "sigma", tmp_path, truth=[given]).runs[0]
+    assert run.sources.counts == pytest.approx(comparison.runs[0].sources.counts, abs=3)
+    assert run.pixels is not None
+
+
 def test_nothing_found_is_a_row(tmp_path):
     image, truth = make_field(n_sources=4)
     comparison = compare.compare([image], "sigma:threshold=500,peaks", tmp_path, truth=[Truth(truth)])

@@ -6,9 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import QTable, Table
 
-from astroseg import find, read_catalog, read_image
+from astroseg import Beam, find, read_catalog, read_image, standardize
 from astroseg.cli import main
 from astroseg.evaluate import evaluate_pixels, evaluate_sources
 from astroseg.evaluate.files import evaluate_files
@@ -58,7 +59,7 @@ def test_json_and_table_have_the_agreed_keys(run, folder):
     assert {"tp", "fp", "fn", "completeness", "reliability", "f1", "null_rate", "completeness_at_95"} <= set(
         scores["sources"]
     )
-    assert {"iou", "dice"} & set(scores["pixels"])
+    assert {"iou", "f1", "average_precision", "panoptic_quality"} <= set(scores["pixels"])
     table = Table.read(folder / "out" / "field.sigma.ecsv.scores.ecsv")
     assert set(table["kind"]) == {"sources", "pixels"}
     status, _, err = run("field.sigma.ecsv", "--truth", "field.truth.ecsv", "--json", "s.json")
@@ -129,3 +130,32 @@ def test_a_moved_image_is_asked_for(folder, tmp_path):
     catalog.write(tmp_path / "moved.ecsv", format="ascii.ecsv")
     with pytest.raises(Exception, match="--image"):
         evaluate_files(tmp_path / "moved.ecsv", folder / "field.truth.ecsv")
+
+
+def test_the_image_is_read_as_it_was(run, folder, tmp_path):
+    bare, truth = tmp_path / "bare.fits", folder / "field.truth.ecsv"
+    with fits.open(folder / "field.fits") as hdul:
+        for key in ("BMAJ", "BMIN", "BPA"):
+            del hdul[0].header[key]
+        hdul.writeto(bare)
+    find(bare, "sigma", beam="2arcsec").write(tmp_path)
+    find(bare, "peaks", beam=Beam.parse("2arcsec")).write(tmp_path)
+    for name, given, radius in (("sigma", {}, 1), ("peaks", {}, 1), ("sigma", {"beam": "4arcsec"}, 2)):
+        result = evaluate_files(tmp_path / f"bare.{name}.ecsv", truth, **given)
+        assert result.sources.options["radius"] == f"{radius} arcsec"
+    assert "radius 2 arcsec" in run(tmp_path / "bare.sigma.ecsv", "--truth", truth, "--beam", "4arcsec")[1]
+
+
+def test_the_noise_that_the_truth_refers_to(run, folder):
+    truth = read_catalog(folder / "field.truth.ecsv")
+    Table({key: truth[key] for key in ("ra", "dec", "flux")}).write(folder / "bare.ecsv", overwrite=True)
+    image = standardize(read_image(folder / "field.fits"))
+    rms = image.meta["background"].rms[0:256, 0:256].astype("f4")
+    fits.writeto(folder / "noisy.fits", 2 * rms, overwrite=True)
+    plain, noisy = (
+        evaluate_files(folder / "field.sigma.ecsv", folder / "bare.ecsv", noise=noise).sources.counts
+        for noise in (None, folder / "noisy.fits")
+    )
+    assert noisy.tp + noisy.fn < plain.tp + plain.fn
+    out = run("field.sigma.ecsv", "--truth", "bare.ecsv", "--noise", "noisy.fits")[1]
+    assert f": {noisy.tp} found, {noisy.fn} missed" in out

@@ -19,6 +19,10 @@ from astroseg.evaluate import (
     panoptic_quality,
     recall_by_snr,
 )
+from astroseg.evaluate.blocks import cut_pixels
+from astroseg.evaluate.estimates import Bootstrap
+from astroseg.evaluate.instances import instances_by_block
+from astroseg.evaluate.precision import estimate_precision
 from astroseg.tiling import plan_tiles
 
 metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is the reference of the pixel scores")
@@ -127,11 +131,43 @@ def test_everything_together():
     assert result.counts == count_pixels(truth, found)
     for name in ("precision", "recall", "f1", "iou", "accuracy", "specificity", "balanced_accuracy"):
         assert values[name] == getattr(result.counts, name)
-        assert values["intervals"][name][0] <= values[name] <= values["intervals"][name][1]
     assert values["average_precision"] == average_precision(truth, probability)
+    assert result.panoptic == panoptic_quality(truth, found)
+    assert values["panoptic_quality"] == pytest.approx(result.panoptic.quality, rel=1e-12)
+    for name, score in result.scores.items():
+        assert score.low < score.value < score.high, name
+        assert values["intervals"][name] == [score.low, score.high]
     assert result.recall_by_snr.trials.sum() == np.sum(truth > 0)
     assert json.loads(json.dumps(values, allow_nan=False)) == values
-    assert list(result.to_table()["score"])[-1] == "panoptic_quality"
+    assert list(result.to_table()["score"]) == list(result.scores)
+
+
+@pytest.mark.parametrize("kinds", [7, 10**9])
+def test_resampled_average_precision_is_that_of_the_resampled_pixels(kinds):
+    truth, _, probability = field()
+    probability = np.floor(probability * kinds) / kinds
+    blocks = cut_pixels(truth)
+    estimate = estimate_precision(truth, probability, blocks, Bootstrap(n_resamples=5))
+    assert estimate.value == average_precision(truth, probability)
+    for weight, sample in zip(resampled(blocks.count), estimate.samples, strict=True):
+        repeats = weight[blocks.number].ravel()
+        expected = average_precision(np.repeat(truth.ravel(), repeats), np.repeat(probability.ravel(), repeats))
+        assert sample == pytest.approx(expected, abs=2e-3 if kinds > 1000 else 1e-12)
+
+
+def resampled(n_blocks):
+    """How often each block is there in each of five resampled skies."""
+    seen = []
+    Bootstrap(n_resamples=5).estimate(lambda weights: seen.append(weights) or weights[:, 0], n_blocks)
+    return seen[-1]
+
+
+@given(labels, labels)
+def test_instances_of_blocks_add_up(truth, found):
+    parts = instances_by_block(truth, found, cut_pixels(truth))
+    whole = panoptic_quality(truth, found)
+    assert Counts(*parts.sum(axis=0)[1:].astype(int).tolist()) == whole.counts
+    assert parts.sum(axis=0)[0] == pytest.approx(whole.iou_sum)
 
 
 def test_nothing_there_and_nothing_found():

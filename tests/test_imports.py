@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 
 PUBLIC = [
     "AstrosegError", "AstrosegWarning", "Beam", "Detections", "NoDetectionsWarning", "PixelFinder", "PluginError",
-    "Restorer", "SourceFinder", "UsageError", "__version__", "find", "get_finder", "get_restorer", "hookimpl",
-    "measure", "read_catalog", "read_image", "standardize",
+    "Restorer", "SourceFinder", "Trainer", "UsageError", "__version__", "find", "get_finder", "get_restorer",
+    "get_trainer", "hookimpl", "measure", "read_catalog", "read_image", "standardize",
 ]  # fmt: skip
 
 

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import QTable
 
-from astroseg import AstrosegError, AstrosegWarning, UsageError, find, get_finder, read_catalog, read_image, standardize
+from astroseg import (
+    AstrosegError,
+    AstrosegWarning,
+    Detections,
+    SourceFinder,
+    UsageError,
+    find,
+    get_finder,
+    read_catalog,
+    read_image,
+    standardize,
+)
 from astroseg.cli import main
 from astroseg.evaluate.matching import match_sources
 from astroseg.evaluate.reliability import choose_threshold, estimate_reliability, invert
@@ -60,7 +74,7 @@ def test_few_sources_cannot_show_a_reliability():
 
 
 def test_noise_alone():
-    with pytest.warns(AstrosegWarning, match="lowest without any there"):
+    with pytest.warns(AstrosegWarning, match="which leaves none there"):
         choice = choose_threshold(noise(), get_finder("sigma", min_pixels=1), 0.95)
     assert 3.5 < choice.threshold < 5.5
     assert choice.n_inverted == 0
@@ -71,6 +85,66 @@ def test_negative_artefacts():
     data[100:104, 100:104] -= 1000
     with pytest.raises(AstrosegError, match="negative artefacts"):
         choose_threshold(data, get_finder("sigma"), 0.95)
+
+
+class Peaks(SourceFinder):
+    """Gives peaks of these S/N on the image and on the inverted one, those above the threshold and a floor."""
+
+    name = "peaks of a list"
+    threshold_option = "threshold"
+
+    def __init__(self, *, threshold: float = 5.0, floor: float = 0.0, found: tuple = (), inverted: tuple = ()) -> None:
+        self.threshold, self.floor, self.found, self.inverted = threshold, floor, found, inverted
+
+    runs: ClassVar[list] = []
+
+    def validate(self):
+        """Lists are no options of a command line."""
+
+    def find(self, image, **prompts):
+        inverted = image.data[0, 0] < 0
+        self.runs.append((self.threshold, "inverted" if inverted else "image"))
+        snr = np.array(self.inverted if inverted else self.found)
+        snr = snr[(snr > self.threshold) & (snr > self.floor)]
+        return Detections(QTable({"snr": snr}), np.zeros(image.shape, dtype="i4"), image)
+
+
+def chosen(target=0.9, **options):
+    """The choice, and how often the finder was run on each image."""
+    Peaks.runs = []
+    data = np.zeros((32, 32))
+    data[0, 0] = 1
+    image = standardize(read_image(data), "none", "constant")
+    choice = choose_threshold(image, Peaks(**options), target)
+    assert len(set(Peaks.runs)) == len(Peaks.runs)
+    return choice, [sum(which == name for _, which in Peaks.runs) for name in ("image", "inverted")]
+
+
+MANY = tuple(np.linspace(4, 40, 200))
+
+
+def test_a_finder_that_is_as_it_seems_is_run_thrice():
+    choice, runs = chosen(found=MANY, inverted=(3.1, 3.2, *np.linspace(3.3, 4.42, 40)))
+    assert choice.n_found * 0.1 >= choice.n_inverted + 1
+    assert runs == [3, 3]  # where to look, there, and a step below
+
+
+def test_below_the_floor_nothing_is_tried():
+    """PyBDSF has no islands below another threshold than that of their peaks."""
+    choice, runs = chosen(found=MANY, inverted=(3.5,), floor=3.0)
+    assert (choice.n_found, choice.n_inverted) == (200, 1)
+    assert runs == [3, 3]
+    assert 2.7 < choice.threshold <= 3
+
+
+def test_a_target_that_cannot_be_reached_costs_few_runs():
+    with pytest.warns(AstrosegWarning, match="No threshold shows"):
+        choice, runs = chosen(found=(9.0, 10.0, 11.0), inverted=np.linspace(3, 6.02, 40))
+    assert choice.threshold == 6.05
+    assert runs == [2, 3]  # the image itself is not asked where only the inverted one matters
+    with pytest.raises(AstrosegError, match="negative artefacts"):
+        chosen(found=MANY, inverted=(25.0, *MANY))
+    assert len(Peaks.runs) == 2
 
 
 def test_the_inverted_image_mirrors_the_background():

@@ -24,11 +24,12 @@ INTERRUPTED = 130
 # Command -> module that holds it (as `command`), and the line that --help shows.
 COMMANDS = {
     "find": ("astroseg.cli.find", "Find the sources of one or more images."),
-    "backends": ("astroseg.cli.backends", "List the finders and restorers, or the options of one."),
+    "backends": ("astroseg.cli.backends", "List the finders, restorers and trainers, or the options of one."),
     "cite": ("astroseg.cli.cite", "Print what to cite for a backend."),
     "evaluate": ("astroseg.cli.evaluate", "Compare lists of detections with the truth."),
     "compare": ("astroseg.cli.compare", "Run several finders on the same images, and write one report."),
     "inject": ("astroseg.cli.inject", "Add sources to an image and look how many are found again."),
+    "train": ("astroseg.cli.train", "Train a network, or go on with a training."),
     "simulate": ("astroseg.cli.simulate", "Make a sky with known sources."),
     "new-plugin": ("astroseg.cli.new_plugin", "Start a finder plugin of your own."),
     "check": ("astroseg.cli.check", "Run the conformance kit on a backend."),

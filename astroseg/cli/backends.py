@@ -8,7 +8,7 @@ import textwrap
 
 import click
 
-from astroseg.options import Option
+from astroseg.options import Configurable, Option
 from astroseg.plugins import Registration, load_class, registrations
 
 
@@ -17,13 +17,14 @@ from astroseg.plugins import Registration, load_class, registrations
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects for other programs.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def command(name: str | None, as_json: bool, debug: bool) -> None:  # noqa: ARG001, FBT001 - click passes it
-    """List the finders and restorers, or show the options of the one called NAME.
+    """List the finders, restorers and trainers, or show the options of the one called NAME.
 
     A plugin that cannot be loaded is listed with the reason and what to do.
     """
-    entries = [entry for entry in registrations() if entry.kind != "trainer"]
+    entries = registrations()
     if name is not None:
-        _show_options(name, next((entry.kind for entry in entries if entry.name == name), "finder"), as_json=as_json)
+        kind = next((entry.kind for entry in entries if entry.name == name), "finder")
+        show_options(load_class(name, kind), kind, as_json=as_json)
     elif as_json:
         keys = ("name", "kind", "summary", "package", "version", "ok", "error", "install")
         click.echo(json.dumps([{key: getattr(entry, key) for key in keys} for entry in entries], indent=2))
@@ -53,8 +54,16 @@ def _show_list(entries: list[Registration]) -> None:
     click.echo("\nOptions of one: astroseg backends NAME")
 
 
-def _show_options(name: str, kind: str, *, as_json: bool) -> None:
-    cls = load_class(name, kind)
+def show_options(cls: type[Configurable], kind: str, *, as_json: bool = False) -> None:
+    """Print the options of a finder, restorer or trainer.
+
+    Parameters
+    ----------
+    cls : type
+    kind : str
+    as_json : bool
+        As a list of objects, for other programs.
+    """
     options = cls.options()
     if as_json:
         rows = [
@@ -70,11 +79,12 @@ def _show_options(name: str, kind: str, *, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2, default=str))
         return
     lines = (cls.__doc__ or "").strip().splitlines()
-    click.echo(f"{name}: {lines[0] if lines else ''}\n")
+    click.echo(f"{cls.name}: {lines[0] if lines else ''}\n")
     for option in options.values():
         _show_option(option)
     if options:
-        click.echo(f"\nExample: astroseg find image.fits --backend {name} --set {next(iter(options))}=VALUE")
+        command = f"train {cls.name}" if kind == "trainer" else f"find image.fits --backend {cls.name}"
+        click.echo(f"\nExample: astroseg {command} --set {next(iter(options))}=VALUE")
     else:
         click.echo("It has no options.")
 

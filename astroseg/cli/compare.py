@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from astroseg.cli.find import PARTLY, notes
+from astroseg.cli.find import PARTLY, image_options, notes
 
 
 class _ManyTruths(click.Command):
@@ -48,12 +48,24 @@ class _ManyTruths(click.Command):
     metavar="NAME:key=value/value",
     help="Try all combinations of these options, and let the one of best F1 take part; may be repeated.",
 )
+@image_options
 @click.option("--figures", metavar="pdf|png|svg", help="Write the figures as files too.")
 @click.option("--overwrite", is_flag=True, help="Run all finders again, also where their results are there.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.option("--debug", is_flag=True, help="Show tracebacks and all warnings.")
 def command(
-    images: tuple[str, ...], backends: str, truths: tuple[str, ...], folder: str, match_radius: str, **options: Any
+    images: tuple[str, ...],
+    backends: str,
+    truths: tuple[str, ...],
+    truth_format: str | None,
+    folder: str,
+    match_radius: str,
+    sweeps: tuple[str, ...],
+    figures: str | None,
+    overwrite: bool,  # noqa: FBT001 - click passes it
+    quiet: bool,  # noqa: FBT001 - click passes it
+    debug: bool,  # noqa: FBT001 - click passes it
+    **measuring: Any,
 ) -> int:
     """Run several finders on each IMAGE, score them, and write one report.
 
@@ -62,12 +74,13 @@ def command(
     without it they are compared with each other. Results that are in DIR
     already, of the same image, options and versions, are not made again.
     Files: report.html (opens offline), scores.ecsv, scores.csv, curves/,
-    detections/, with --sweep sweeps/. Exit status: 0 done, 1 bad input or all finders failed,
-    2 wrong usage, 3 some finders failed, 130 interrupted.
+    detections/, with --sweep sweeps/. Exit status: 0 done, 1 bad input or
+    all finders failed, 2 wrong usage, 3 some finders failed, 130 interrupted.
 
     \b
     Examples:
       astroseg compare image.fits --backends yen,sigma,bdsf:preset=tuned -o study
+      astroseg compare image.fits --beam 6,5,30 -b sigma,peaks -o study
       astroseg compare a.fits b.fits --truth a.ecsv b.ecsv -b sigma,peaks -o study
       astroseg compare a.fits --truth a.ecsv -b yen --sweep sigma:threshold=3/4/5 -o study
     """  # noqa: D301 - \b keeps click from joining the lines
@@ -75,20 +88,20 @@ def command(
     from astroseg.errors import UsageError
     from astroseg.report import check_figures, parse_grid, write_report
 
-    check_figures(options["figures"])
-    chosen, grids = parse_backends(backends), [parse_grid(sweep) for sweep in options["sweeps"]]
+    check_figures(figures)
+    chosen, grids = parse_backends(backends), [parse_grid(sweep) for sweep in sweeps]
     if grids and not truths:
         msg = "Without truth there is no best setting: give --truth too, or leave --sweep out."
         raise UsageError(msg)
-    rules = {"truth": truths, "truth_format": options["truth_format"], "radius": _radius(match_radius)}
-    rules["tell"] = lambda run: _say(run, quiet=options["quiet"])
-    with notes(quiet=options["quiet"], debug=options["debug"]):
+    rules = {"truth": truths, "truth_format": truth_format, "radius": _radius(match_radius), "overwrite": overwrite}
+    rules |= {"tell": lambda run: _say(run, quiet=quiet), **measuring}
+    with notes(quiet=quiet, debug=debug):
         for grid in grids:
-            swept = compare(images, grid, folder, overwrite=options["overwrite"], **rules)
-            chosen += _best(swept, folder, quiet=options["quiet"])
-        comparison = compare(images, chosen, folder, overwrite=options["overwrite"], **rules)
-        files = write_report(comparison, folder, figures=options["figures"])
-    if not options["quiet"]:
+            swept = compare(images, grid, folder, **rules)
+            chosen += _best(swept, folder, quiet=quiet)
+        comparison = compare(images, chosen, folder, **rules)
+        files = write_report(comparison, folder, figures=figures)
+    if not quiet:
         click.echo(f"  {click.format_filename(files[-1])}")
     failed = len(comparison.failures)
     return 0 if not failed else 1 if failed == len(comparison.runs) else PARTLY

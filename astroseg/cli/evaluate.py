@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from astroseg.cli.find import notes
+from astroseg.cli.find import image_options, notes
 from astroseg.errors import UsageError
 
 
@@ -19,6 +20,7 @@ from astroseg.errors import UsageError
 @click.option("--truth-format", metavar="NAME", help="By default told from the content.")
 @click.option("--columns", metavar="KEY=NAME,...", help="Columns of a truth table, e.g. ra=RAJ2000,flux=S[mJy].")
 @click.option("--image", metavar="FILE", help="Default: the one that the catalogue names.")
+@image_options
 @click.option("--labels", metavar="FILE", help="Default: the label image beside the catalogue.")
 @click.option("--match-radius", default=0.5, show_default=True, metavar="BEAMS", help="Largest separation of a match.")
 @click.option("--sdc1", is_flag=True, help="Give the score of the SKA Science Data Challenge 1 too.")
@@ -47,6 +49,9 @@ def command(
     Completeness counts truth of S/N >= 5 (and 3 beside it); a detection that
     matches any truth of S/N >= 2 is not false. The null rate is the share of
     detections that still match when the list is shifted: chance.
+    The image is read as the catalogue says that it was; its noise, which the
+    S/N of the truth refers to, is measured as --background, --noise and
+    --mesh say.
 
     \b
     Examples:
@@ -108,10 +113,10 @@ def _show(result: Any) -> None:
     for name, item in sources.agreement.items():
         click.echo(f"  {name:22} median {item.median:.4g}, scatter {item.mad:.3g} {item.unit}")
     if result.pixels is not None:
-        for name in ("dice", "iou", "precision", "recall"):
-            score = result.pixels.scores.get(name)
-            if score is not None:
-                click.echo(f"  pixels: {name:14} {score.value:7.3f}  ({score.low:.3f} to {score.high:.3f})")
+        for name in ("f1", "iou", "precision", "recall", "average_precision", "panoptic_quality"):
+            score = result.pixels.scores[name]
+            if math.isfinite(score.value):
+                click.echo(f"  pixels: {name:17} {score.value:7.3f}  ({score.low:.3f} to {score.high:.3f})")
     if result.sdc1 is not None:
         sdc1 = result.sdc1
         click.echo(

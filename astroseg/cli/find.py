@@ -44,6 +44,8 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--backend", "-b", required=True, metavar="NAME[:key=value,...]", help="The finder; see 'astroseg backends'."
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the finder; may be repeated.")
+@click.option("--device", metavar="auto|cpu|cuda[:N]", help="Short for --set device=...")
+@click.option("--weights", metavar="FILE|NAME", help="Short for --set weights=...")
 @click.option("--output", "-o", "folder", default=".", metavar="DIR", help="Where the files go. Default: here.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option("--format", "formats", default="ecsv", metavar="LIST", help="Of the catalogue: ecsv, votable, fits, csv.")
@@ -64,7 +66,14 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.option("--debug", is_flag=True, help="Show tracebacks and all warnings.")
 def command(
-    images: tuple[str, ...], backend: str, settings: tuple[str, ...], folder: str, formats: str, **options: Any
+    images: tuple[str, ...],
+    backend: str,
+    settings: tuple[str, ...],
+    device: str | None,
+    weights: str | None,
+    folder: str,
+    formats: str,
+    **options: Any,
 ) -> int:
     """Find the sources of each IMAGE and write catalogue, DS9 regions and label image.
 
@@ -79,11 +88,13 @@ def command(
       astroseg find *.fits --backend bdsf:preset=tuned --output results
       astroseg find image.fits --backend sigma --set threshold=4 --beam 6,5,30
       astroseg find image.fits --backend sigma --reliability 0.95
+      astroseg find image.fits --backend unet --weights own.onnx --device cuda
     """  # noqa: D301 - \b keeps click from joining the lines
     from astroseg.cli import explain
     from astroseg.plugins import load_class
 
     name, choices = parse_backend(backend, settings)
+    choices |= {key: value for key, value in (("device", device), ("weights", weights)) if value is not None}
     load_class(name, "finder").from_text(choices).validate()
     job = {"name": name, "choices": choices, "folder": Path(folder), "formats": parse_formats(formats), **options}
     _refuse_same_stems(images)
@@ -113,12 +124,16 @@ def parse_backend(backend: str, settings: tuple[str, ...] = ()) -> tuple[str, di
             pairs.append(part)
         else:  # a value with commas of its own, rms_box=60,20
             pairs[-1] += f",{part}"
-    pairs += settings
+    return name, parse_pairs((*pairs, *settings))
+
+
+def parse_pairs(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Split each ``key=value``; of one key the last value counts."""
     for pair in pairs:
         if "=" not in pair:
             msg = f"Cannot read the option '{pair}'. Write key=value, for example threshold=5."
             raise UsageError(msg)
-    return name, {key.strip(): value.strip() for key, _, value in (pair.partition("=") for pair in pairs)}
+    return {key.strip(): value.strip() for key, _, value in (pair.partition("=") for pair in pairs)}
 
 
 def parse_formats(text: str) -> list[str]:

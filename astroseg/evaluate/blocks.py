@@ -10,7 +10,9 @@ from scipy.spatial import KDTree
 
 from astroseg.evaluate.positions import Positions
 
-__all__ = ["Blocks", "cut_blocks", "ratio"]
+__all__ = ["Blocks", "PixelBlocks", "cut_blocks", "cut_pixels", "ratio"]
+
+_SIDE = 8  # blocks along each axis of an image
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,42 @@ def cut_blocks(found: Positions, truth: Positions, side: int = 8) -> Blocks:
             nearest[rows] = block[known[KDTree(truth.vectors[known]).query(found.vectors[rows])[1]]]
     key = f"{len(truth)} {zlib.crc32(np.stack([truth.first, truth.second, block]).tobytes())}"
     return Blocks(nearest, block, int(block.max(initial=0)) + 1, key)
+
+
+@dataclass(frozen=True)
+class PixelBlocks:
+    """Which block of an image each pixel lies in.
+
+    Parameters
+    ----------
+    number : `~numpy.ndarray` of int, of the shape of the image
+    count : int
+        Number of blocks.
+    key : str
+        Differs where the truth differs.
+    """
+
+    number: np.ndarray
+    count: int
+    key: str
+
+
+def cut_pixels(truth: np.ndarray) -> PixelBlocks:
+    """Cut an image into blocks, eight along each axis.
+
+    Parameters
+    ----------
+    truth : `~numpy.ndarray`
+        Mask or label image: what is above 0 is source.
+    """
+    shape = np.shape(truth)
+    number = np.zeros(shape, dtype=np.int16)
+    for axis, length in enumerate(shape):
+        along = np.arange(length) * _SIDE // max(length, 1)
+        number = _SIDE * number + along.reshape([-1 if axis == other else 1 for other in range(len(shape))])
+    return PixelBlocks(
+        number, _SIDE ** len(shape), f"{shape} {zlib.crc32(np.packbits(np.asarray(truth) > 0).tobytes())}"
+    )
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

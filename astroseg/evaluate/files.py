@@ -12,6 +12,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.table import QTable, Table, vstack
 
+from astroseg.background import standardize
 from astroseg.catalog import FORMATS, read_catalog
 from astroseg.errors import AstrosegError, UsageError
 from astroseg.evaluate.pixels import PixelScores, evaluate_pixels
@@ -73,6 +74,10 @@ def evaluate_files(
     match_radius: float = 0.5,
     sdc1: bool = False,
     primary_beam: str | Path | None = None,
+    background: Any = None,
+    noise: Any = None,
+    mesh: int | None = None,
+    **reading: Any,
 ) -> Evaluation:
     """Evaluate a list of detections, ours or somebody else's, against a truth list.
 
@@ -92,10 +97,17 @@ def evaluate_files(
         Also give the score of the SKA Science Data Challenge 1.
     primary_beam : path, optional
         Map by which the fluxes of the truth are attenuated.
+    background, noise, mesh : optional
+        How to measure the noise that the S/N of the truth refers to, see `~astroseg.standardize`.
+    **reading
+        ``hdu``, ``plane``, ``unit``, ``beam``, ``mask`` and ``keep_zeros`` of the image, see `~astroseg.read_image`; by
+        default as the catalogue's provenance has them.
     """
     detections = Path(detections)
     found = _read_found(detections)
-    sky = _image_of(found, detections, image)
+    sky = _image_of(found, detections, image, reading)
+    if sky is not None and (background, noise, mesh) != (None, None, None):
+        sky = standardize(sky, "mesh" if background is None else background, noise, mesh)
     known = read_truth(truth, format=truth_format, columns=columns, image=sky, primary_beam=primary_beam)
     if sky is None and "snr" not in found.colnames and "ra" not in found.colnames:
         msg = f"{detections.name} has no positions on the sky; give the image with --image."
@@ -122,17 +134,24 @@ def _read_found(path: Path) -> QTable:
     return read_truth(path).catalog
 
 
-def _image_of(found: QTable, path: Path, image: Any) -> CCDData | None:
+def _image_of(found: QTable, path: Path, image: Any, reading: dict[str, Any]) -> CCDData | None:
+    """The image of the catalogue, read as it was then but for what the user says now; or the one that is given."""
     if image is not None:
-        return read_image(image)
+        return read_image(image, **reading)
     if "image" not in found.meta:
         return None
-    places = [Path(found.meta.get("image_path") or ""), path.parent / found.meta["image"], Path(found.meta["image"])]
+    then = {key: value for key, value in found.meta.get("reading", {}).items() if value != "array"}
+    now = {key: value for key, value in reading.items() if value not in (None, False)}
+    return read_image(_place_of(found.meta, path), **then | now)
+
+
+def _place_of(meta: dict[str, Any], path: Path) -> Path:
+    places = [Path(meta.get("image_path") or ""), path.parent / meta["image"], Path(meta["image"])]
     there = next((place for place in places if place.is_file()), None)
     if there is None:
-        msg = f"The image {found.meta['image']} of {path.name} is not where it was; give it with --image."
+        msg = f"The image {meta['image']} of {path.name} is not where it was; give it with --image."
         raise AstrosegError(msg)
-    return read_image(there)
+    return there
 
 
 def _without_beam(radius: float, sky: CCDData | None) -> u.Quantity:

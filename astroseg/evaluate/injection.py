@@ -14,7 +14,7 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
-from astropy.table import QTable, Table, vstack
+from astropy.table import QTable, vstack
 
 from astroseg.api import READING, as_finder, find, prepared
 from astroseg.catalog import complete
@@ -24,7 +24,7 @@ from astroseg.evaluate.null import match_by_chance, matching_lengths
 from astroseg.evaluate.positions import Positions
 from astroseg.evaluate.recovery import InjectionResult
 from astroseg.evaluate.reliability import invert
-from astroseg.evaluate.tables import column
+from astroseg.evaluate.tables import as_table, column
 from astroseg.finder import Detections, SourceFinder
 from astroseg.header import pixel_scale, sky_kind
 from astroseg.image import read_image
@@ -196,8 +196,7 @@ def _population(image, snr, like, typical_rms) -> Callable[..., QTable]:
 
 def _rows(like, image) -> QTable:
     """Fluxes and sizes of a catalogue, in the units of the image."""
-    table = read_truth(like).catalog if isinstance(like, str | Path) else like
-    table = table if isinstance(table, Table) else QTable(dict(table))
+    table = read_truth(like).catalog if isinstance(like, str | Path) else as_table(like)
     names = ("flux", "fwhm_major", "fwhm_minor", "pa", "deconvolved_major", "deconvolved_minor", "deconvolved_pa")
     if "flux" not in table.colnames:
         msg = f"The sources to draw from need a column flux; this catalogue has {', '.join(table.colnames)}."

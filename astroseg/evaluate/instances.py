@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from astroseg.evaluate.blocks import PixelBlocks
 from astroseg.evaluate.counts import Counts
 from astroseg.evaluate.tables import check_shapes
 
-__all__ = ["PanopticQuality", "panoptic_quality"]
+__all__ = ["PanopticQuality", "instances_by_block", "panoptic_quality"]
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,48 @@ def panoptic_quality(truth: np.ndarray, found: np.ndarray, valid: np.ndarray | N
     >>> panoptic_quality(np.array([1, 1, 1, 0, 2]), np.array([7, 7, 0, 0, 0]))
     PanopticQuality(counts=Counts(tp=1, fp=0, fn=1, tn=0), iou_sum=0.6666666666666666)
     """
+    iou_sum, tp, fp, fn = instances_by_block(truth, found, valid=valid)[0]
+    return PanopticQuality(Counts(int(tp), int(fp), int(fn)), float(iou_sum))
+
+
+def instances_by_block(
+    truth: np.ndarray, found: np.ndarray, blocks: PixelBlocks | None = None, valid: np.ndarray | None = None
+) -> np.ndarray:
+    """Sum of IoU, true and false positives and false negatives in each block of pixels.
+
+    Parameters
+    ----------
+    truth, found, valid
+        As of `panoptic_quality`.
+    blocks : PixelBlocks, optional
+        One for all pixels by default. An instance lies where its first pixel does, a true positive where that of the
+        truth does.
+
+    Returns
+    -------
+    2-D `~numpy.ndarray`, shape (blocks, 4)
+    """
     check_shapes(truth, found, valid)
+    count, number = (1, np.zeros(np.shape(truth), dtype=int)) if blocks is None else (blocks.count, blocks.number)
     which = ... if valid is None else np.asarray(valid, dtype=bool)
     truth, found = np.asarray(truth)[which].ravel(), np.asarray(found)[which].ravel()
-    true_labels, true_sizes = np.unique(truth[truth > 0], return_counts=True)
-    found_labels, found_sizes = np.unique(found[found > 0], return_counts=True)
+    block = number[which].ravel()
+    true_labels, true_block, true_sizes = _instances(truth, block)
+    found_labels, found_block, found_sizes = _instances(found, block)
     both = (truth > 0) & (found > 0)
     i, j = np.searchsorted(true_labels, truth[both]), np.searchsorted(found_labels, found[both])
     pairs, overlap = np.unique(i * max(found_labels.size, 1) + j, return_counts=True)
     i, j = np.divmod(pairs, max(found_labels.size, 1))
     iou = overlap / (true_sizes[i] + found_sizes[j] - overlap)
-    iou = iou[iou > 0.5]
-    return PanopticQuality(
-        Counts(iou.size, found_labels.size - iou.size, true_labels.size - iou.size), float(iou.sum())
-    )
+    same = iou > 0.5
+    i, j, iou = i[same], j[same], iou[same]
+    only_found, only_true = np.delete(found_block, j), np.delete(true_block, i)
+    sums = ((true_block[i], iou), (true_block[i], None), (only_found, None), (only_true, None))
+    return np.stack([np.bincount(where, weights, minlength=count) for where, weights in sums], axis=-1)
+
+
+def _instances(labels, block):
+    """Labels that are there, the block of the first pixel of each, and their sizes."""
+    there = np.flatnonzero(labels > 0)
+    numbers, first, sizes = np.unique(labels[there], return_index=True, return_counts=True)
+    return numbers, block[there[first]], sizes

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from astropy.table import Table
 
+from astroseg.evaluate.blocks import cut_pixels
 from astroseg.evaluate.counts import Counts
 from astroseg.evaluate.curves import SNR_EDGES, Curve, share_in_bins
 from astroseg.evaluate.estimates import Bootstrap, Estimate
-from astroseg.evaluate.instances import PanopticQuality, panoptic_quality
+from astroseg.evaluate.instances import PanopticQuality, instances_by_block, panoptic_quality
+from astroseg.evaluate.precision import average_precision, estimate_precision
 from astroseg.evaluate.tables import check_shapes, column, plain
 
 __all__ = [
@@ -23,8 +24,12 @@ __all__ = [
     "recall_by_snr",
 ]
 
-_SIDE = 8  # blocks along each axis
 _SCORES = ("precision", "recall", "f1", "iou", "accuracy", "specificity", "balanced_accuracy")
+_QUALITIES = {
+    "panoptic_quality": "quality",
+    "segmentation_quality": "segmentation",
+    "recognition_quality": "recognition",
+}
 
 
 def count_pixels(truth: np.ndarray, found: np.ndarray, valid: np.ndarray | None = None) -> Counts:
@@ -60,36 +65,6 @@ def _kinds(truth, found, valid):
     check_shapes(truth, found, valid)
     kinds = 2 * (np.asarray(truth) > 0).astype(np.uint8) + (np.asarray(found) > 0)
     return (kinds if valid is None else np.where(valid, kinds, 4)).ravel()
-
-
-def average_precision(truth: np.ndarray, probability: np.ndarray, valid: np.ndarray | None = None) -> float:
-    """Area under the precision-recall curve, the sum over thresholds of (R_n - R_n-1) P_n.
-
-    Parameters
-    ----------
-    truth : `~numpy.ndarray`
-        Mask or label image: what is above 0 is source.
-    probability : `~numpy.ndarray` of the same shape
-        Any score that is higher where a source is more likely.
-    valid : `~numpy.ndarray` of bool, optional
-        Pixels to count, all by default.
-
-    Returns
-    -------
-    float
-        NaN where there is no source.
-    """
-    check_shapes(truth, probability, valid)
-    which = ... if valid is None else np.asarray(valid, dtype=bool)
-    positive, score = (np.asarray(truth) > 0)[which].ravel(), np.asarray(probability)[which].ravel()
-    if not positive.any():
-        return float("nan")
-    order = np.argsort(-score, kind="stable")
-    ranked = score[order]
-    last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), ranked.size - 1)
-    hits = np.cumsum(positive[order])[last]
-    recall = hits / hits[-1]
-    return float(np.sum(np.diff(recall, prepend=0) * hits / (last + 1)))
 
 
 def recall_by_snr(
@@ -133,9 +108,9 @@ class PixelScores:
     counts : Counts
         Of pixels.
     scores : dict of Estimate
-        ``precision``, ``recall``, ``f1``, ``iou``, ``accuracy``, ``specificity``, ``balanced_accuracy``.
-    average_precision : float
-        NaN for finders without a probability map.
+        ``precision``, ``recall``, ``f1``, ``iou``, ``accuracy``, ``specificity``, ``balanced_accuracy``;
+        ``average_precision``, NaN for finders without a probability map; and of the instances ``panoptic_quality``,
+        ``segmentation_quality``, ``recognition_quality``.
     panoptic : PanopticQuality
     recall_by_snr : Curve or None
         None without a truth catalogue.
@@ -143,7 +118,6 @@ class PixelScores:
 
     counts: Counts
     scores: dict[str, Estimate]
-    average_precision: float
     panoptic: PanopticQuality
     recall_by_snr: Curve | None
 
@@ -151,22 +125,14 @@ class PixelScores:
         """Plain numbers for JSON; what is not known is None."""
         counts = {"tp": self.counts.tp, "fp": self.counts.fp, "fn": self.counts.fn, "tn": self.counts.tn}
         values = {name: score.value for name, score in self.scores.items()}
-        more = {
-            "average_precision": self.average_precision,
-            "panoptic_quality": self.panoptic.quality,
-            "segmentation_quality": self.panoptic.segmentation,
-            "recognition_quality": self.panoptic.recognition,
-        }
         intervals = {name: [score.low, score.high] for name, score in self.scores.items()}
-        return plain(counts | values | more | {"intervals": intervals})
+        return plain(counts | values | {"intervals": intervals})
 
     def to_table(self) -> Table:
-        """One row a score, with its interval (NaN where there is none)."""
-        unknown = float("nan")
-        rows = [{"score": name, "value": s.value, "low": s.low, "high": s.high} for name, s in self.scores.items()]
-        for name, value in (("average_precision", self.average_precision), ("panoptic_quality", self.panoptic.quality)):
-            rows.append({"score": name, "value": value, "low": unknown, "high": unknown})
-        return Table(rows)
+        """One row a score, with its interval."""
+        return Table(
+            [{"score": name, "value": s.value, "low": s.low, "high": s.high} for name, s in self.scores.items()]
+        )
 
 
 def evaluate_pixels(
@@ -202,25 +168,43 @@ def evaluate_pixels(
     >>> evaluate_pixels(truth, found).to_dict()["iou"]
     0.75
     """
-    counts = count_pixels(truth_labels, labels, valid)
+    bootstrap = bootstrap or Bootstrap()
+    check_shapes(truth_labels, labels, valid, probability)
+    blocks = cut_pixels(truth_labels)
+    precision = estimate_precision(truth_labels, probability, blocks, bootstrap, valid)
     return PixelScores(
-        counts=counts,
-        scores=_estimates(truth_labels, labels, valid, bootstrap or Bootstrap()),
-        average_precision=float("nan") if probability is None else average_precision(truth_labels, probability, valid),
+        counts=count_pixels(truth_labels, labels, valid),
+        scores=_estimates(truth_labels, labels, valid, blocks, bootstrap)
+        | {"average_precision": precision}
+        | _instance_estimates(truth_labels, labels, valid, blocks, bootstrap),
         panoptic=panoptic_quality(truth_labels, labels, valid),
         recall_by_snr=None if truth is None else recall_by_snr(truth_labels, labels, truth, valid=valid),
     )
 
 
-def _estimates(truth, found, valid, bootstrap) -> dict[str, Estimate]:
-    """Intervals from a grid of blocks, whose counts add up to those of the image."""
-    kinds = _kinds(truth, found, valid).reshape(np.shape(truth))
-    cells = [cell for rows in np.array_split(kinds, _SIDE) for cell in np.array_split(rows, _SIDE, axis=-1)]
-    tn, fp, fn, tp = np.array([np.bincount(cell.ravel(), minlength=5)[:4] for cell in cells]).T
-    blocks = np.stack([tp, fp, fn, tn], axis=-1)
-    key = f"{np.shape(truth)} {zlib.crc32(np.packbits(np.asarray(truth) > 0).tobytes())}"
-    return {name: bootstrap.estimate(_score_of(name, blocks), len(blocks), key) for name in _SCORES}
+def _estimates(truth, found, valid, blocks, bootstrap) -> dict[str, Estimate]:
+    kinds = _kinds(truth, found, valid)
+    counts = np.bincount(5 * blocks.number.ravel().astype(int) + kinds, minlength=5 * blocks.count).reshape(-1, 5)
+    tn, fp, fn, tp, _ = counts.T
+    parts = np.stack([tp, fp, fn, tn], axis=-1)
+    return {name: bootstrap.estimate(_score_of(name, parts), blocks.count, blocks.key) for name in _SCORES}
 
 
-def _score_of(name, blocks):
-    return lambda weights: np.array([getattr(Counts(*counts), name) for counts in (weights @ blocks).tolist()])
+def _score_of(name, parts):
+    return lambda weights: np.array([getattr(Counts(*counts), name) for counts in (weights @ parts).tolist()])
+
+
+def _instance_estimates(truth, found, valid, blocks, bootstrap) -> dict[str, Estimate]:
+    parts = instances_by_block(truth, found, blocks, valid)
+    return {
+        name: bootstrap.estimate(_quality_of(quality, parts), blocks.count, blocks.key)
+        for name, quality in _QUALITIES.items()
+    }
+
+
+def _quality_of(quality, parts):
+    def of(weights):
+        sums = (weights @ parts).tolist()
+        return np.array([getattr(PanopticQuality(Counts(*counts), iou_sum), quality) for iou_sum, *counts in sums])
+
+    return of

@@ -31,7 +31,7 @@ LEVELS = (0.5, 0.8, 0.9, 0.95)
 BRIGHT = 10.0  # S/N from which on the flux bias is summed up: below it, selection alone biases fluxes
 RESAMPLES = 1000
 _PROVENANCE = ("backend", "parameters", "package", "package_version", "astroseg_version", "image", "image_sha256",
-               "image_unit", "beam", "background", "date")  # fmt: skip
+               "reading", "image_unit", "beam", "background", "date")  # fmt: skip
 
 
 class InjectionResult:

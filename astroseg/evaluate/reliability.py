@@ -28,6 +28,11 @@ __all__ = ["Choice", "choose_threshold", "estimate_reliability", "invert"]
 
 START = 3.0  # threshold of the first run, whose detections say where to look
 LOWEST, HIGHEST, STEP = 1.0, 20.0, 0.05  # the thresholds that are tried, in units of the noise
+GALLOP = 4  # each step down is longer than the one before by this factor
+UNCHANGED = 2  # steps without a change after which a finder is taken to have no more to give
+FOUND, INVERTED = 0, 1  # the images
+
+Rule = Callable[[Callable[[int], Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,8 @@ def choose_threshold(
     which the inverted image is empty, with a warning.
 
     A first run at a low threshold says where to look. From there on the finder is run at each threshold that is tried,
-    as islands and blends may depend on it.
+    as islands and blends may depend on it; each run that fails says anew where to look. Below a threshold under which
+    the finder changes nothing (that of its islands, say), nothing is tried.
 
     Examples
     --------
@@ -107,11 +113,10 @@ def choose_threshold(
     """
     _check(finder, target)
     search = _Search(_image_pair(read_image(image), finder), finder, prompts or {})
-    guess = _sweep(*search.scores(_index(START)), target)
-    chosen = None if guess is None else _lowest(lambda index: _guarded(*search.counts(index)) >= target, guess)
+    chosen = search.lowest(lambda count: _guarded(count(FOUND), count(INVERTED)) >= target)
     if chosen is not None:
         return search.choice(chosen, target)
-    chosen = _lowest(lambda index: search.counts(index)[1] == 0, _index(START))
+    chosen = search.lowest(lambda count: count(INVERTED) == 0)
     if chosen is None:
         msg = (
             f"{finder.name} finds sources of more than {HIGHEST:g} times the noise on the inverted image: it has "
@@ -121,7 +126,7 @@ def choose_threshold(
     choice = search.choice(chosen, target)
     warnings.warn(
         f"No threshold shows a reliability of {target:g}: there are too few sources, or too many detections on the "
-        f"inverted image. Took {choice.threshold:g}, the lowest without any there.",
+        f"inverted image. Took {choice.threshold:g}, which leaves none there.",
         AstrosegWarning,
         stacklevel=3,
     )
@@ -215,28 +220,72 @@ def _threshold(index) -> float:
 
 @dataclass(frozen=True)
 class _Search:
-    """Runs of a finder on an image and its inverse, each one done once."""
+    """Runs of a finder on an image and its inverse, each one done once and when it is needed.
+
+    A rule takes a function that counts the detections on one of the images, and says whether that many are right.
+    """
 
     images: tuple[CCDData, CCDData]
     finder: SourceFinder
     prompts: dict[str, Any]
-    done: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    done: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
 
-    def scores(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """S/N of the detections on both images at a threshold."""
-        if index not in self.done:
-            finder = self._at(index)
-            found = (quiet_find(finder, image, self.prompts) for image in self.images)
-            first, second = (column(detections.catalog, "snr") for detections in found)
-            self.done[index] = (first, second)
-        return self.done[index]
+    def scores(self, index: int, which: int) -> np.ndarray:
+        """S/N of the detections at a threshold on one of the images, ascending."""
+        if (index, which) not in self.done:
+            detections = quiet_find(self._at(index), self.images[which], self.prompts)
+            self.done[index, which] = np.sort(column(detections.catalog, "snr"))
+        return self.done[index, which]
 
-    def counts(self, index: int) -> tuple[int, int]:
-        first, second = self.scores(index)
-        return first.size, second.size
+    def lowest(self, rule: Rule) -> int | None:
+        """The lowest threshold at which the rule holds: look up until it does, down until it doesn't, then bisect."""
+        low, high = None, self._guess(_index(START), rule)
+        while high is not None and not self._holds(high, rule):
+            low, high = high, self._guess(high + 1, rule, seen=high)
+        if high is None:
+            return None
+        if low is None:
+            low, high = self._down(high, rule)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._holds(middle, rule) else (middle, high)
+        return high
+
+    def _guess(self, first: int, rule: Rule, seen: int | None = None) -> int | None:
+        """Where the rule would hold, if a higher threshold than ``seen`` did no more than drop fainter detections."""
+        if first > _index(HIGHEST):
+            return None
+        start = first if seen is None else seen
+        levels = np.array([_threshold(index) for index in range(first, _index(HIGHEST) + 1)])
+        above = lambda which: self.scores(start, which).size - np.searchsorted(self.scores(start, which), levels)
+        holds = np.flatnonzero(rule(above))
+        return first + int(holds[0]) if holds.size else None
+
+    def _down(self, high: int, rule: Rule) -> tuple[int, int]:
+        """A threshold below at which the rule doesn't hold (or one that is too low), and one above at which it does."""
+        step, unchanged = 1, 0
+        while high > 0:
+            low = max(high - step, 0)
+            if not self._holds(low, rule):
+                return low, high
+            unchanged = unchanged + 1 if self._same(low, high) else 0
+            if unchanged == UNCHANGED:
+                break
+            high, step = low, GALLOP * step
+        return high - 1, high
+
+    def _holds(self, index, rule) -> bool:
+        return bool(rule(lambda which: self.scores(index, which).size))
+
+    def _same(self, low, high) -> bool:
+        return all(
+            np.array_equal(self.scores(low, which), self.scores(high, which), equal_nan=True)
+            for which in (FOUND, INVERTED)
+        )
 
     def choice(self, index: int, target: float) -> Choice:
-        counts = self.counts(index)
+        """What is told of the threshold."""
+        counts = self.scores(index, FOUND).size, self.scores(index, INVERTED).size
         return Choice(self._at(index), _threshold(index), target, max(float(_guarded(*counts)), 0.0), *counts)
 
     def _at(self, index) -> SourceFinder:
@@ -250,34 +299,3 @@ def quiet_find(finder: SourceFinder, image: CCDData, prompts: dict[str, Any]) ->
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoDetectionsWarning)
         return finder.find(image, **prompts)
-
-
-def _sweep(found, inverted, target) -> int | None:
-    """Where the target would be reached if a higher threshold did no more than drop the fainter detections."""
-    levels = np.array([_threshold(index) for index in range(_index(START), _index(HIGHEST) + 1)])
-    above = [scores.size - np.searchsorted(np.sort(scores), levels) for scores in (found, inverted)]
-    reached = np.flatnonzero(_guarded(*above) >= target)
-    return _index(START) + int(reached[0]) if reached.size else None
-
-
-def _lowest(passes: Callable[[int], bool], start: int) -> int | None:
-    """The lowest index that passes: gallop from the start until the answer changes, then bisect.
-
-    `None` where no index passes.
-    """
-    last = _index(HIGHEST)
-    low, high, step = start, start, 1
-    if passes(start):
-        while passes(low):
-            if low == 0:
-                return 0
-            low, high, step = max(low - step, 0), low, 2 * step
-    else:
-        while not passes(high):
-            if high == last:
-                return None
-            low, high, step = high, min(high + step, last), 2 * step
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if passes(middle) else (middle, high)
-    return high

@@ -7,10 +7,11 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
+from astropy.table import QTable, Table
 
 from astroseg.errors import UsageError
 
-__all__ = ["check_shapes", "column", "common_columns", "length", "names", "plain", "quantity"]
+__all__ = ["as_table", "check_shapes", "column", "common_columns", "length", "names", "plain", "quantity"]
 
 
 def check_shapes(*arrays: np.ndarray | None) -> None:
@@ -24,6 +25,16 @@ def check_shapes(*arrays: np.ndarray | None) -> None:
     if len(shapes) > 1:
         msg = f"Truth and detections must be images of one shape, not {' and '.join(map(str, sorted(shapes)))}."
         raise UsageError(msg)
+
+
+def as_table(table: Any) -> Table:
+    """An astropy table of any table.
+
+    Parameters
+    ----------
+    table : table
+    """
+    return table if isinstance(table, Table) else QTable({name: table[name] for name in names(table)})
 
 
 def names(table: Any) -> list[str]:

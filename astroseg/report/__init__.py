@@ -13,7 +13,7 @@ from astroseg.errors import UsageError
 from astroseg.output import write_all
 from astroseg.report.consensus import agreement_of_pairs, consensus_table, cross_match, objects_table
 from astroseg.report.curves import curve_tables
-from astroseg.report.figures import FIGURES, render, styles_of
+from astroseg.report.figures import FIGURES, draw, render, styles_of
 from astroseg.report.gallery import cutouts, disputes
 from astroseg.report.page import render_page
 from astroseg.report.ranking import pool, pooled_scores, score_table
@@ -71,7 +71,7 @@ def write_report(comparison: Comparison, folder: str | Path, *, figures: str | N
     folder = Path(folder)
     scores, curves = score_table(comparison), curve_tables(comparison)
     styles = styles_of([backend.label for backend in comparison.backends])
-    drawn = {name: draw(curves[name], styles) for name, draw in FIGURES.items() if name in curves}
+    drawn = {name: draw(name, curves[name], styles) for name in FIGURES if name in curves}
     pictures = chain(disputes(comparison), cutouts(comparison))
     page = render_page(comparison, scores, {name: render(figure, "svg") for name, figure in drawn.items()}, pictures)
     jobs = {folder / "scores.ecsv": _table(scores), folder / "scores.csv": _table(scores, "ascii.csv")}

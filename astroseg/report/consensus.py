@@ -118,6 +118,7 @@ def consensus_table(comparison: Comparison) -> Table:
             "alone": int(own[0]),
             "residual": float(np.mean([_residual(run) for run in runs])) if runs else math.nan,
             "seconds": sum(run.seconds for run in runs),
+            "memory": max((run.memory for run in runs), default=math.nan),
             **{f"others_{number}": int(count) for number, count in enumerate(own)},
         })  # fmt: skip
     return Table(rows)

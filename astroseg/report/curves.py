@@ -29,7 +29,10 @@ def curve_tables(comparison: Comparison) -> dict[str, QTable]:
     ----------
     comparison : Comparison
     """
-    makers: dict[str, Callable[[Sequence[Run]], QTable | None]] = {"seconds": _seconds}
+    makers: dict[str, Callable[[Sequence[Run]], QTable | None]] = {
+        "seconds": lambda runs: _costs(runs, "seconds", u.s),
+        "memory": lambda runs: _costs(runs, "memory", u.Mbyte),
+    }
     if comparison.has_truth:
         makers = {
             "completeness": lambda runs: _shares(runs, "completeness_by_snr"),
@@ -131,6 +134,7 @@ def _separations(run):
 def _pixels(runs) -> QTable | None:
     scores = pooled_scores(runs)
     rows = [(name, scores[f"pixel_{name}"]) for name in PIXEL_SCORES if f"pixel_{name}" in scores]
+    rows = [(name, score) for name, score in rows if np.isfinite(score.value)]
     if not rows:
         return None
     names = [name for name, _ in rows]
@@ -139,8 +143,9 @@ def _pixels(runs) -> QTable | None:
     )
 
 
-def _seconds(runs) -> QTable:
-    megapixels = [run.field.image.data.size / 1e6 for run in runs]
-    seconds = [run.seconds for run in runs]
-    names = [run.field.image.meta["name"] for run in runs]
-    return QTable({"image": names, "seconds": seconds * u.s, "megapixels": megapixels})
+def _costs(runs, name, unit) -> QTable:
+    """What a finder took on each image, where that is known."""
+    known = [run for run in runs if np.isfinite(getattr(run, name))]
+    names = [run.field.image.meta["name"] for run in known]
+    megapixels = [run.field.image.data.size / 1e6 for run in known]
+    return QTable({"image": names, name: [getattr(run, name) for run in known] * unit, "megapixels": megapixels})

@@ -1,4 +1,4 @@
-"""The figures of the report: each is one function that draws the table of its name.
+"""The figures of the report: each is one function that draws the table of its name on axes.
 
 A finder has its colour, marker and line style in all of them, so that no figure needs colour alone.
 """
@@ -13,9 +13,9 @@ from astropy.table import QTable
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-__all__ = ["FIGURES", "render"]
+__all__ = ["FIGURES", "draw", "render", "styles_of"]
 
 # Okabe and Ito's colours, without the yellow that white paper swallows.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
@@ -23,7 +23,14 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 SIZE = (4.8, 4.1)  # inches: on a phone the letters are still as large as those of the text
 FEWEST = 3  # sources of which a median is worth a point
+MARGIN = 1.6  # beside the data of a logarithmic axis, so that there is a round number in any case
 WIDE = 30.0  # ratio of the ends of an axis beyond which its ticks are powers of ten
+SHORT = {
+    "f1": "F1\n(Dice)",
+    "iou": "IoU",
+    "average_precision": "average\nprecision",
+    "panoptic_quality": "panoptic\nquality",
+}
 LAST_BIN = 1.5  # upper edge of the last bin, which is open, in units of the lower
 
 Styles = dict[str, dict]
@@ -61,129 +68,91 @@ def render(figure: Figure, form: str) -> bytes:
     return stream.getvalue()
 
 
-def completeness(table: QTable, styles: Styles) -> Figure:
-    """Completeness against the true S/N.
+def draw(name: str, table: QTable, styles: Styles) -> Figure:
+    """Draw a figure.
 
     Parameters
     ----------
+    name : str
+        One of `FIGURES`.
     table : `~astropy.table.QTable`
+        Of that name, from `~astroseg.report.curves.curve_tables`.
     styles : dict
+        From `styles_of`.
     """
-    return _shares(table, styles, "True S/N", "Completeness")
+    figure = Figure(figsize=SIZE, layout="constrained")
+    ax = figure.add_subplot()
+    ax.grid(visible=True, color="0.92")
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    FIGURES[name](ax, table, styles)
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:  # above the axes, where no curve can be
+        columns = 3 if max(map(len, labels)) < 14 else 2
+        legend = figure.legend(
+            handles, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize="small"
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    return figure
 
 
-def reliability(table: QTable, styles: Styles) -> Figure:
-    """Reliability against the measured S/N.
-
-    Parameters
-    ----------
-    table : `~astropy.table.QTable`
-    styles : dict
-    """
-    return _shares(table, styles, "Measured S/N", "Reliability")
+def _completeness(ax, table, styles) -> None:
+    _shares(ax, table, styles)
+    ax.set(ylabel="Completeness")
+    _snr_axis(ax, "True S/N")
 
 
-def purity_completeness(table: QTable, styles: Styles) -> Figure:
-    """Reliability against completeness; the marker is the finder as it was run.
+def _reliability(ax, table, styles) -> None:
+    _shares(ax, table, styles)
+    ax.set(ylabel="Reliability")
+    _snr_axis(ax, "Measured S/N")
 
-    Parameters
-    ----------
-    table : `~astropy.table.QTable`
-    styles : dict
-    """
-    figure, ax = _new()
+
+def _purity_completeness(ax, table, styles) -> None:
+    """A line along the finder's own score; the marker is the finder as it was run."""
     for label, part in _finders(table):
         style = styles[label]
         ax.plot(part["completeness"], part["reliability"], color=style["color"], linestyle=style["linestyle"])
         ax.plot(part["completeness"][-1:], part["reliability"][-1:], label=label, **style)
     lowest = float(np.nanmin(table["reliability"]))
     ax.set(xlabel="Completeness", ylabel="Reliability", xlim=(0, 1.02), ylim=(min(max(lowest - 0.05, 0), 0.8), 1.01))
-    return _finished(figure, ax)
 
 
-def flux_ratio(table: QTable, styles: Styles) -> Figure:
-    """Measured over true flux: median, and the middle 68 % of the sources.
-
-    Parameters
-    ----------
-    table : `~astropy.table.QTable`
-    styles : dict
-    """
-    figure, ax = _new()
+def _flux_ratio(ax, table, styles) -> None:
     ax.axhline(1, color="0.6", linewidth=0.8)
     _medians(ax, table, styles)
     highest = float(np.nanquantile(table["high"].value, 0.95)) if len(table) else 2.0
     ax.set(ylabel="Flux, measured / true", ylim=(0, max(2.0, min(1.2 * highest, 5.0))))
-    return _finished(figure, ax)
 
 
-def position_error(table: QTable, styles: Styles) -> Figure:
-    """Distance from the true position: median, and the middle 68 % of the sources.
-
-    Parameters
-    ----------
-    table : `~astropy.table.QTable`
-    styles : dict
-    """
-    figure, ax = _new()
+def _position_error(ax, table, styles) -> None:
     _medians(ax, table, styles)
     ax.set(ylabel=f"Distance from the truth ({table['median'].unit})")
     ax.set_ylim(bottom=0)
-    return _finished(figure, ax)
 
 
-def pixels(table: QTable, styles: Styles) -> Figure:
-    """Pixel scores with their intervals.
-
-    Parameters
-    ----------
-    table : `~astropy.table.QTable`
-    styles : dict
-    """
-    figure, ax = _new()
+def _pixels(ax, table, styles) -> None:
     names = list(dict.fromkeys(table["score"]))
     for label, part in _finders(table):
-        x = np.arange(len(part)) + _offset(label, styles)
-        errors = np.maximum([part["value"] - part["low"], part["high"] - part["value"]], 0)
-        ax.errorbar(
-            x, part["value"], np.nan_to_num(errors), label=label, capsize=2, **styles[label] | {"linestyle": ""}
-        )
-    ax.set_xticks(range(len(names)), [{"f1": "F1 (Dice)", "iou": "IoU"}.get(name, name) for name in names])
-    ax.set(ylabel="Share of pixels", ylim=(0, 1.02))
-    return _finished(figure, ax)
+        x = np.array([names.index(name) for name in part["score"]]) + _offset(label, styles)
+        style = styles[label] | {"linestyle": ""}
+        ax.errorbar(x, part["value"], np.nan_to_num(_errors(part, "value")), label=label, capsize=2, **style)
+    ax.set_xticks(range(len(names)), [SHORT.get(name, name) for name in names])
+    ax.set(ylabel="Score", ylim=(0, 1.02))
 
 
-def seconds(table: QTable, styles: Styles) -> Figure:
-    """Time of each finder per million pixels, a marker an image.
-
-    Parameters
-    ----------
-    table : `~astropy.table.QTable`
-    styles : dict
-    """
-    figure, ax = _new()
-    for label, part in _finders(table):
-        speed = part["seconds"].value / part["megapixels"]
-        ax.plot(speed, np.full(len(part), list(styles).index(label)), **styles[label] | {"linestyle": ""})
-    ax.set_yticks(range(len(styles)), list(styles), parse_math=False)
-    ax.set(xlabel="Seconds per megapixel", xscale="log", ylim=(len(styles) - 0.5, -0.5))
-    low, high = ax.get_xlim()
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < WIDE * low else (1,)))
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.grid(visible=True, axis="x", color="0.9")
-    return figure
+def _seconds(ax, table, styles) -> None:
+    _costs(ax, table, styles, "seconds")
+    ax.set(xlabel="Seconds per megapixel")
 
 
-def consensus(table: QTable, styles: Styles) -> Figure:  # noqa: ARG001 - as the others
-    """Detections of each finder, by how many of the others have them too.
+def _memory(ax, table, styles) -> None:
+    _costs(ax, table, styles, "memory")
+    ax.set(xlabel="Peak memory, bytes per pixel")
 
-    Parameters
-    ----------
-    table : `~astropy.table.QTable`
-    styles : dict
-    """
-    figure, ax = _new()
+
+def _consensus(ax, table, styles) -> None:  # noqa: ARG001 - as the others
     names = [name for name in table.colnames if name.startswith("others_")]
     left, rows = np.zeros(len(table)), range(len(table))
     for number, name in enumerate(names):
@@ -194,42 +163,20 @@ def consensus(table: QTable, styles: Styles) -> Figure:  # noqa: ARG001 - as the
         left += table[name]
     ax.set_yticks(rows, list(table["backend"]), parse_math=False)
     ax.set(xlabel="Detections, found too ...", ylim=(len(table) - 0.5, -0.5))
-    return _finished(figure, ax)
 
 
 #: Name of a table of curves -> the function that draws it.
-FIGURES: dict[str, Callable[[QTable, Styles], Figure]] = {
-    function.__name__: function
-    for function in (
-        completeness,
-        reliability,
-        purity_completeness,
-        flux_ratio,
-        position_error,
-        pixels,
-        consensus,
-        seconds,
-    )
+FIGURES: dict[str, Callable[[Axes, QTable, Styles], None]] = {
+    "completeness": _completeness,
+    "reliability": _reliability,
+    "purity_completeness": _purity_completeness,
+    "flux_ratio": _flux_ratio,
+    "position_error": _position_error,
+    "pixels": _pixels,
+    "consensus": _consensus,
+    "seconds": _seconds,
+    "memory": _memory,
 }
-
-
-def _new() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=SIZE, layout="constrained")
-    ax = figure.add_subplot()
-    ax.grid(visible=True, color="0.92")
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
-    return figure, ax
-
-
-def _finished(figure, ax) -> Figure:
-    """The legend goes above the axes, where no curve can be."""
-    handles, labels = ax.get_legend_handles_labels()
-    columns = 3 if max(map(len, labels), default=0) < 14 else 2
-    legend = figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize="small")
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    return figure
 
 
 def _finders(table) -> Iterator[tuple[str, QTable]]:
@@ -249,25 +196,49 @@ def _middles(part, label, styles) -> np.ndarray:
     return np.sqrt(low * high) * (high / low) ** (0.5 * _offset(label, styles))
 
 
-def _shares(table, styles, xlabel, ylabel) -> Figure:
-    figure, ax = _new()
+def _errors(part, name) -> np.ndarray:
+    """Lengths of the error bars, down and up."""
+    value, low, high = (np.asarray(getattr(part[key], "value", part[key])) for key in (name, "low", "high"))
+    return np.maximum([value - low, high - value], 0)
+
+
+def _shares(ax, table, styles) -> None:
     for label, part in _finders(table[table["trials"] > 0]):
-        errors = np.maximum([part["share"] - part["low"], part["high"] - part["share"]], 0)
-        _bars(ax, _middles(part, label, styles), np.asarray(part["share"]), errors, label, styles)
-    ax.set(ylabel=ylabel, ylim=(0, 1.03))
-    _snr_axis(ax, xlabel)
-    return _finished(figure, ax)
+        _bars(ax, part, "share", label, styles)
+    ax.set(ylim=(0, 1.03))
 
 
 def _medians(ax, table, styles) -> None:
     for label, part in _finders(table[table["n"] >= FEWEST]):
-        middle, low, high = (part[name].value for name in ("median", "low", "high"))
-        _bars(ax, _middles(part, label, styles), middle, np.maximum([middle - low, high - middle], 0), label, styles)
+        _bars(ax, part, "median", label, styles)
     _snr_axis(ax, "True S/N")
 
 
-def _bars(ax, x, y, errors, label, styles) -> None:
-    ax.errorbar(x, y, errors, label=label, markersize=5, linewidth=1.4, elinewidth=0.7, **styles[label])
+def _bars(ax, part, name, label, styles) -> None:
+    value = getattr(part[name], "value", part[name])
+    looks = {"markersize": 5, "linewidth": 1.4, "elinewidth": 0.7, **styles[label]}
+    ax.errorbar(_middles(part, label, styles), value, _errors(part, name), label=label, **looks)
+
+
+def _costs(ax, table, styles, name) -> None:
+    """A marker an image, the finders below each other."""
+    for label, part in _finders(table):
+        rows = np.full(len(part), list(styles).index(label))
+        ax.plot(part[name].value / part["megapixels"], rows, **styles[label] | {"linestyle": ""})
+    ax.set_yticks(range(len(styles)), list(styles), parse_math=False)
+    ax.set(xscale="log", ylim=(len(styles) - 0.5, -0.5))
+    low, high = ax.dataLim.intervalx
+    ax.set_xlim(low / MARGIN, high * MARGIN)
+    ax.set_xticks(_round_numbers(low / MARGIN, high * MARGIN))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _round_numbers(low, high) -> list[float]:
+    """1, 2, 5, 10, ... between two numbers; where they are far apart, powers of ten."""
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))))
+    steps = (1, 2, 5) if high < WIDE * low else (1,)
+    return [number for decade in decades for step in steps if low <= (number := step * 10.0**decade) <= high]
 
 
 def _snr_axis(ax, label) -> None:

@@ -105,7 +105,8 @@ def _hits(runs, number):
 
 
 def _caption(run, x, y, snr) -> str:
-    return f"{run.field.image.meta['name']}: x {x:.0f}, y {y:.0f}, S/N {snr:.3g}"
+    level = f"{snr:,.0f}" if snr >= 100 else f"{snr:.3g}"
+    return f"{run.field.image.meta['name']}: x\u00a0{x:.0f}, y\u00a0{y:.0f}, S/N\u00a0{level}"  # not broken after x
 
 
 def _against_truth(run) -> Iterator[tuple[str, QTable, np.ndarray]]:

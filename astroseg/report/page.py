@@ -34,6 +34,7 @@ CAPTIONS = {
     "pixels": "Scores of the pixels, with 95 % intervals.",
     "consensus": "Detections of each finder, by how many of the others have them too.",
     "seconds": "Time per million pixels; a marker an image.",
+    "memory": "Peak memory above that at the start of a run, per pixel; a marker an image.",
 }
 TITLES = {
     "found": "Found",
@@ -56,7 +57,8 @@ def render_page(comparison: Comparison, scores: Table, figures: Mapping[str, byt
         SVG by name.
     gallery : iterable of Cutout
     """
-    rows = [{**dict.fromkeys(SHOWN, float("nan")), **_plain(row)} for row in scores]
+    unknown = {f"{name}{end}": float("nan") for name in SHOWN for end in ("", "_low", "_high")}
+    rows = [unknown | _plain(row) for row in scores]
     single = [row for row in rows if row["image"] != ALL]
     names = [field.image.meta["name"] for field in comparison.fields]
     context: dict[str, Any] = {
@@ -68,6 +70,7 @@ def render_page(comparison: Comparison, scores: Table, figures: Mapping[str, byt
         "failures": comparison.failures,
         "n_runs": len(comparison.runs),
         "radius": scores.meta["match_radius"],
+        "shown": {name: head for name, head in SHOWN.items() if any(np.isfinite(row[name]) for row in rows)},
         "overall": [row for row in rows if row["image"] == ALL],
         "by_image": [{"name": name, "rows": [row for row in single if row["image"] == name]} for name in names],
         "verdict": _verdict(comparison, scores),

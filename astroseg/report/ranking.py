@@ -14,27 +14,60 @@ from astroseg.compare import Comparison, Run
 from astroseg.evaluate import Estimate
 from astroseg.evaluate.tables import column
 
-__all__ = ["ALL", "SHOWN", "pool", "pooled_scores", "score_table"]
+__all__ = ["ALL", "COLUMNS", "PIXEL_SCORES", "SHOWN", "UNITS", "pool", "pooled_scores", "score_table"]
 
 #: Stands for all images in the column ``image``.
 ALL = "all"
 
-#: Columns of the ranking, which a table may lack.
-SHOWN = tuple(
-    f"{name}{end}"
-    for name in (
-        "f1",
-        "completeness",
-        "reliability",
-        "completeness_at_95",
-        "null_rate",
-        "pixel_f1",
-        "pixel_iou",
-    )
-    for end in ("", "_low", "_high")
-)
+#: Scores of the ranking, which a table may lack, and what the report calls them.
+SHOWN = {
+    "f1": "F1",
+    "completeness": "Completeness",
+    "reliability": "Reliability",
+    "completeness_at_95": "Completeness at 95 % reliability",
+    "null_rate": "By chance",
+    "pixel_f1": "Pixel F1 (Dice)",
+    "pixel_iou": "Pixel IoU",
+    "pixel_average_precision": "Average precision",
+    "pixel_panoptic_quality": "Panoptic quality",
+}
 
-PIXEL_SCORES = ("precision", "recall", "f1", "iou")
+PIXEL_SCORES = ("precision", "recall", "f1", "iou", "average_precision", "panoptic_quality")
+
+#: Columns of the table of scores, and what they hold. Each score is followed by the ends of its 95 % interval,
+#: ``_low`` and ``_high``.
+COLUMNS = {
+    "backend": "The finder with its options, as the user wrote them",
+    "image": "Name of the image; 'all' for all of them together",
+    "n_images": "Number of images that the finder did not fail on",
+    "n_found": "Number of detections",
+    "tp": "True sources of S/N 5 and more that were found",
+    "fp": "Detections that match no true source of S/N 2 and more",
+    "fn": "True sources of S/N 5 and more that were missed",
+    "seconds": "Time of the runs by the clock on the wall, added up over images",
+    "memory": "Most memory that a run took above what was in use at its start, child processes included; the largest "
+    "over images. What its first run imports counts, the image does not. NaN where the system does not tell (macOS)",
+    "error": "Why the finder failed, or on how many images",
+    "completeness": "Share of the true sources of S/N 5 and more that were found, tp / (tp + fn)",
+    "completeness_3": "The same from S/N 3",
+    "reliability": "Share of the detections that match a true source of S/N 2 and more, 1 - fp / n_found",
+    "f1": "Harmonic mean of completeness and reliability",
+    "null_rate": "Share of the detections that match when all of them are shifted: chance",
+    "null_completeness": "Share of the true sources that shifted detections match: chance",
+    "corrected_completeness": "completeness - null_completeness",
+    "corrected_reliability": "reliability - null_rate",
+    "corrected_f1": "Harmonic mean of these two",
+    "completeness_at_95": "Completeness where the list, cut by the finder's own score, is 95 % reliable",
+    "pixel_precision": "Share of the pixels with a label that have one in the truth",
+    "pixel_recall": "Share of the pixels with a label in the truth that were found",
+    "pixel_f1": "Harmonic mean of these two, the Dice coefficient",
+    "pixel_iou": "Pixels with both labels over pixels with either",
+    "pixel_average_precision": "Area under precision against recall of the probability map; NaN without one",
+    "pixel_panoptic_quality": "Mean overlap (IoU) of the outlines that agree, times the F1 of these outlines",
+}
+
+UNITS = {"seconds": "s", "memory": "Mbyte"}
+
 _HARMONIC = {"f1": ("completeness", "reliability"), "corrected_f1": ("corrected_completeness", "corrected_reliability")}
 
 
@@ -90,7 +123,7 @@ def pooled_scores(runs: Sequence[Run]) -> dict[str, Estimate]:
             scores[name] = _harmonic(scores[first], scores[second])
     drawn = [run.pixels for run in runs if run.pixels is not None]
     for name in PIXEL_SCORES if drawn else ():
-        parts = [(pixels.scores[name], _pixel_weight(pixels.counts, name)) for pixels in drawn]
+        parts = [(pixels.scores[name], _pixel_weight(pixels, name)) for pixels in drawn]
         scores[f"pixel_{name}"] = pool(*zip(*parts, strict=True))
     return scores
 
@@ -104,9 +137,22 @@ def _weight(run, name) -> float:
     return float(np.sum(snr >= level))
 
 
-def _pixel_weight(counts, name) -> float:
-    tp, fp, fn = counts.tp, counts.fp, counts.fn
-    return {"precision": tp + fp, "recall": tp + fn, "f1": 2 * tp + fp + fn, "iou": tp + fp + fn}[name]
+def _pixel_weight(pixels, name) -> float:
+    """Number of pixels, or outlines, that a share is of; 0 where it is not known."""
+    tp, fp, fn = pixels.counts.tp, pixels.counts.fp, pixels.counts.fn
+    outlines = pixels.panoptic.counts
+    known = math.isfinite(pixels.scores[name].value)
+    return (
+        known
+        * {
+            "precision": tp + fp,
+            "recall": tp + fn,
+            "f1": 2 * tp + fp + fn,
+            "iou": tp + fp + fn,
+            "average_precision": tp + fn,
+            "panoptic_quality": 2 * outlines.tp + outlines.fp + outlines.fn,
+        }[name]
+    )
 
 
 def _harmonic(first: Estimate, second: Estimate) -> Estimate:
@@ -144,6 +190,8 @@ def score_table(comparison: Comparison) -> Table:
     names = list(dict.fromkeys(name for row in rows for name in row))
     missing = {"error": "", "n_found": 0, "tp": 0, "fp": 0, "fn": 0}
     table = Table({name: [row.get(name, missing.get(name, math.nan)) for row in rows] for name in names})
+    for name in set(table.colnames) & set(COLUMNS):
+        table[name].unit, table[name].description = UNITS.get(name), COLUMNS[name]
     radius = comparison.radius
     table.meta["match_radius"] = str(radius) if isinstance(radius, u.Quantity) else f"{radius:g} beams"
     return table
@@ -153,7 +201,8 @@ def _counts(runs) -> dict[str, float]:
     counts = {"n_images": len(runs), "n_found": sum(len(run.catalog) for run in runs)}
     for name in ("tp", "fp", "fn"):
         counts[name] = sum(getattr(run.sources.counts, name) for run in runs if run.sources)
-    return counts | {"seconds": sum(run.seconds for run in runs)}
+    memory = max((run.memory for run in runs), default=math.nan)
+    return counts | {"seconds": sum(run.seconds for run in runs), "memory": memory}
 
 
 def _own_scores(run) -> dict[str, Estimate]:

@@ -1,0 +1,148 @@
+"""From the maps of the U-Net to sources: centres, the pixels of each, and their parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import KDTree
+
+from astroseg.labels import components
+
+__all__ = ["Centres", "assign_pixels", "find_centres", "source_parameters"]
+
+AGREE = 0.5  # beams: two peaks whose votes come closer together than this mean one source
+STRAY = 1.5  # beams: how far from a centre a pixel's vote may end ...
+STRAY_SHARE = 0.35  # ... and this much more for each pixel of the vote's length
+
+Maps = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Centres:
+    """Sources, the most probable first.
+
+    Parameters
+    ----------
+    row, column : 1-D `~numpy.ndarray` of int
+        Pixel of the peak.
+    x, y : 1-D `~numpy.ndarray`
+        Position, 0-based pixels.
+    score : 1-D `~numpy.ndarray`
+        Logit of the peak.
+    """
+
+    row: np.ndarray
+    column: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    score: np.ndarray
+
+
+def find_centres(maps: Maps, least: float, beam: float) -> Centres:
+    """Find the peaks of the map of centres.
+
+    Parameters
+    ----------
+    maps : dict of `~numpy.ndarray`, shape (channels, ny, nx)
+    least : float
+        Logit of the faintest peak.
+    beam : float, pixels
+    """
+    logit = maps["centre"][0]
+    peak = (logit == ndimage.maximum_filter(logit, 3, mode="nearest")) & (logit >= least)
+    row, column = np.nonzero(peak)
+    order = np.argsort(-logit[row, column], kind="stable")
+    row, column = row[order], column[order]
+    x, y = column + maps["vote"][0][row, column], row + maps["vote"][1][row, column]
+    kept = _without_doubles(x, y, AGREE * beam)
+    return Centres(row[kept], column[kept], x[kept], y[kept], logit[row[kept], column[kept]])
+
+
+def _without_doubles(x, y, radius) -> np.ndarray:
+    """Indices of the points that have no earlier one within the radius that is kept itself."""
+    if x.size == 0:
+        return np.zeros(0, dtype=np.intp)
+    dropped = np.zeros(x.size, dtype=bool)
+    pairs = KDTree(np.stack([x, y], axis=1)).query_pairs(radius, output_type="ndarray")
+    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    for first, second in pairs.tolist():
+        dropped[second] |= not dropped[first]
+    return np.flatnonzero(~dropped)
+
+
+def assign_pixels(maps: Maps, centres: Centres, beam: float) -> np.ndarray:
+    """Give each pixel of the segmentation to the centre that it votes for.
+
+    Returns
+    -------
+    2-D `~numpy.ndarray` of int32
+        1 + index of the centre, 0 where there is none.
+    """
+    shape = maps["segmentation"].shape[1:]
+    owner = np.zeros(shape, dtype=np.int32)
+    if centres.x.size == 0:
+        return owner
+    row, column = np.nonzero(maps["segmentation"][0] >= 0)
+    vote_x, vote_y = maps["vote"][0][row, column], maps["vote"][1][row, column]
+    tree = KDTree(np.stack([centres.x, centres.y], axis=1))
+    distance, nearest = tree.query(np.stack([column + vote_x, row + vote_y], axis=1))
+    near = distance <= STRAY * beam + STRAY_SHARE * np.hypot(vote_x, vote_y)
+    owner[row[near], column[near]] = nearest[near] + 1
+    _own_neighbourhood(owner, maps, centres, beam)
+    _fill(owner, row[~near], column[~near], maps)
+    return owner
+
+
+def _own_neighbourhood(owner, maps, centres, beam) -> None:
+    """Every source has the pixel of its peak, and one that the segmentation misses the disk of half a beam around it."""
+    reach = int(np.ceil(beam / 2))
+    lost = owner[centres.row, centres.column] != np.arange(1, centres.row.size + 1)
+    lost &= maps["segmentation"][0][centres.row, centres.column] < 0
+    for dy in range(-reach, reach + 1):
+        for dx in range(-reach, reach + 1):
+            row, column = centres.row[lost] + dy, centres.column[lost] + dx
+            inside = (row >= 0) & (row < owner.shape[0]) & (column >= 0) & (column < owner.shape[1])
+            if np.hypot(dx, dy) <= beam / 2:
+                row, column, number = row[inside], column[inside], np.flatnonzero(lost)[inside] + 1
+                free = owner[row, column] == 0
+                owner[row[free], column[free]] = number[free]
+    owner[centres.row, centres.column] = np.arange(1, centres.row.size + 1)
+
+
+def _fill(owner, row, column, maps) -> None:
+    """Pixels whose vote leads nowhere belong to the nearest pixel of their island that has an owner."""
+    islands = components(maps["segmentation"][0] >= 0)
+    distance, nearest = ndimage.distance_transform_edt(owner == 0, return_indices=True)
+    near_row, near_column = nearest[0][row, column], nearest[1][row, column]
+    same = islands[row, column] == islands[near_row, near_column]
+    owner[row[same], column[same]] = owner[near_row[same], near_column[same]]
+
+
+def source_parameters(maps: Maps, centres: Centres, significance: np.ndarray, beam: float) -> dict[str, np.ndarray]:
+    """Flux and shape of each source, as the network sees them at its peak.
+
+    Returns
+    -------
+    dict of `~numpy.ndarray`
+        ``flux`` (over the noise: the peak of a point source), ``flux_error`` (of its logarithm), ``covariance``
+        (n, 2, 2), the shape without the beam, in pixels squared, ``major_error``, ``minor_error`` (of the logarithms)
+        and ``elongation`` (0 to 1: how sure the angle is).
+    """
+    at = {name: values[:, centres.row, centres.column].astype(float) for name, values in maps.items()}
+    reference = np.arcsinh(significance[centres.row, centres.column].astype(float) / 2)
+    major, minor = (np.exp(at[name][0]) * beam / 2.3548200450309493 for name in ("log_major", "log_minor"))
+    major, minor = np.fmax(major, minor), np.fmin(major, minor)
+    elongation = np.hypot(*at["angle"])
+    cosine, sine = at["angle"] / np.fmax(elongation, 1e-9)
+    middle, half = (major**2 + minor**2) / 2, (major**2 - minor**2) / 2
+    xx, yy, xy = middle + half * cosine, middle - half * cosine, half * sine
+    return {
+        "flux": np.exp(at["log_flux"][0] + reference),
+        "flux_error": np.exp(0.5 * at["log_flux"][1]),
+        "covariance": np.stack([np.stack([xx, xy], axis=-1), np.stack([xy, yy], axis=-1)], axis=-2),
+        "major_error": np.exp(0.5 * at["log_major"][1]),
+        "minor_error": np.exp(0.5 * at["log_minor"][1]),
+        "elongation": np.fmin(elongation, 1.0),
+    }

@@ -1,0 +1,131 @@
+"""What the finders that see an image patch by patch have in common."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+from astropy.nddata import CCDData
+from astropy.table import QTable
+from skimage.filters import threshold_yen
+
+from astroseg import Detections, SourceFinder, measure, read_image, standardize
+from astroseg.errors import AstrosegWarning
+from astroseg.header import pixel_scale, sky_kind
+from astroseg.labels import components, remove_small
+from astroseg_networks.patches import BEAMS, average_patches
+from astroseg_networks.runtime import Runtime, open_runtime
+
+__all__ = ["PatchFinder"]
+
+MAPS = {"segmentation": 1}
+UNTRAINED = 64  # bit of the column flags
+
+
+class PatchFinder(SourceFinder):
+    """Base of the finders with a network of small patches. Its options are those that a subclass stores.
+
+    A subclass names the network (``architecture``), the side of its patches and their number in a batch, builds it in
+    torch (``build``), and makes its input (``run``).
+    """
+
+    architecture: ClassVar[str]
+    size: ClassVar[int]
+    batch: ClassVar[int]
+    uses = ("onnxruntime", "torch")
+
+    weights: str
+    device: str
+    method: str
+    threshold: float
+    min_pixels: int
+
+    @staticmethod
+    def build(arguments: dict[str, Any]) -> Any:
+        """The network, in torch."""
+        raise NotImplementedError
+
+    def run(self, runtime: Runtime, patches: np.ndarray) -> dict[str, np.ndarray]:
+        """Maps of some patches.
+
+        Parameters
+        ----------
+        runtime : `~astroseg_networks.runtime.Runtime`
+        patches : `~numpy.ndarray` of float32, shape (batch, size, size)
+            asinh(image over noise).
+
+        Returns
+        -------
+        dict of `~numpy.ndarray`, shape (batch, size, size)
+            ``probability`` among them.
+        """
+        raise NotImplementedError
+
+    def find(self, image: Any, **prompts: Any) -> Detections:
+        """Find the sources of an image; see `astroseg.SourceFinder.find`."""
+        self.validate()
+        self.check_prompts(prompts)
+        image = _standardized(image)
+        unknown = _unknown_to_network(image)
+        if unknown:
+            warnings.warn(
+                f"{self.name} has not been trained for {image.meta['name']}: {unknown}.", AstrosegWarning, stacklevel=2
+            )
+        maps = self.maps(image)
+        labels = self.label(maps["probability"], image.mask)
+        catalog = self.measure(maps, labels, image)
+        catalog["flags"] |= UNTRAINED if unknown else 0
+        return self.detections(image, catalog, labels, maps["probability"])
+
+    def maps(self, image: Any) -> dict[str, np.ndarray]:
+        """What the network says of each pixel.
+
+        Parameters
+        ----------
+        image : anything that `~astroseg.read_image` takes
+
+        Returns
+        -------
+        dict of `~numpy.ndarray` of float32, shape (ny, nx)
+            ``probability`` to lie above the isophote, 0 where blank, and what else the finder offers.
+        """
+        image = _standardized(image)
+        runtime = open_runtime(self.weights, self.architecture, self.device, self.build, maps=MAPS)
+        whole = tuple(slice(0, length) for length in image.shape)
+        sky = np.arcsinh(image.meta["background"].significance(image.data, image.mask, whole))
+        maps = average_patches(partial(self.run, runtime), sky, size=self.size, step=self.size // 2, batch=self.batch)
+        if image.mask is not None:
+            maps["probability"][image.mask] = 0
+        return maps
+
+    def label(self, probability: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        """The label image of a map of probabilities: what is connected above the threshold."""
+        threshold = self.threshold
+        if self.method == "yen":
+            seen = probability if mask is None else probability[~mask]
+            threshold = float(threshold_yen(seen)) if np.ptp(seen) > 0 else np.inf
+        return remove_small(components(probability > threshold), self.min_pixels)
+
+    def measure(self, maps: dict[str, np.ndarray], labels: np.ndarray, image: CCDData) -> QTable:
+        """The catalogue of the labels."""
+        return measure(image, labels, probability=maps["probability"])
+
+
+def _standardized(image: Any) -> CCDData:
+    image = read_image(image)
+    return image if "background" in image.meta else standardize(image, "mesh")
+
+
+def _unknown_to_network(image: CCDData) -> str:
+    """Why the image is not one that the network was trained for; empty where it is."""
+    if sky_kind(image.wcs) in ("helioprojective", "heliographic"):
+        return "it shows the Sun, and the weights know the radio sky only"
+    beam = image.meta.get("beam")
+    widths = None if beam is None else beam.fwhm_pixels(pixel_scale(image.wcs))
+    if widths is None:
+        return "it has no beam, and the weights know images with one"
+    if min(widths) < BEAMS[0] or max(widths) > BEAMS[1]:
+        return f"its beam is {widths[0]:.1f} x {widths[1]:.1f} pixels wide, not {BEAMS[0]:g} to {BEAMS[1]:g}"
+    return ""

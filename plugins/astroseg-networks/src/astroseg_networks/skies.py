@@ -1,0 +1,121 @@
+"""Simulated radio skies to train on, each one drawn anew, and what the U-Net is to answer for them."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import astropy.units as u
+import numpy as np
+from astropy.nddata import CCDData
+
+from astroseg import standardize
+from astroseg.beam import FWHM_PER_SIGMA, Beam
+from astroseg.simulate.field import RadioField, radio_field
+from astroseg.simulate.populations import PRESETS, Population, RadioSettings
+from astroseg_networks.normalisation import network_input
+from astroseg_networks.targets import Sources, source_targets
+
+__all__ = ["draw_settings", "draw_sky", "sky_significance", "sky_targets"]
+
+STRIPED = 0.12  # share of the skies
+
+# Preset -> how often its populations are taken, and the range of their density per megapixel at a beam of 2.5 pixels.
+MIXTURE = {
+    "sdc1": (0.5, (3000.0, 60000.0)),
+    "compact": (0.2, (100.0, 4000.0)),
+    "extended": (0.3, (200.0, 3000.0)),
+}
+
+
+def draw_settings(rng: np.random.Generator) -> RadioSettings:
+    """Draw a kind of sky: populations, density, beam, noise and defects, in units of pixels and of the noise.
+
+    The ranges contain what interferometers deliver; no image was fitted.
+    """
+    names, weights = list(MIXTURE), np.array([share for share, _ in MIXTURE.values()])
+    name = names[rng.choice(len(names), p=weights / weights.sum())]
+    low, high = MIXTURE[name][1]
+    beam = float(np.exp(rng.uniform(np.log(2.0), np.log(3.6))))
+    density = float(np.exp(rng.uniform(np.log(low), np.log(high)))) * (2.5 / beam) ** 2
+    populations = tuple(_varied(rng, population) for population in PRESETS[name].populations)
+    ringing = rng.random() < 0.4  # of uniform weights: a hole in the middle of the (u, v) plane
+    return RadioSettings(
+        populations,
+        density=density,
+        beam=beam,
+        pixel=1.0,
+        rms=1.0,
+        noise_kernel=float(rng.uniform(0.85, 1.05) if ringing else rng.uniform(0.55, 1.02)),
+        noise_ratio=float(rng.uniform(1.0, 1.15)),
+        noise_hole=float(rng.uniform(0.9, 0.998)) if ringing else 0.0,
+        noise_hole_width=float(rng.uniform(0.06, 0.2)) if ringing else 0.0,
+        uneven=float(rng.choice([0.0, rng.uniform(0, 0.3)])),
+        primary_beam=float(rng.choice([0.0, rng.uniform(250, 800)], p=[0.8, 0.2])),
+        clean_depth=float(rng.uniform(5, 30)),
+        sidelobes=float(rng.uniform(0, 0.015)),
+        artefacts=float(rng.choice([0.0, rng.uniform(0, 0.03)], p=[0.3, 0.7])),
+        zero_mean=bool(rng.random() < 0.7),
+        blank=float(rng.choice([0.0, rng.uniform(0.05, 0.5)], p=[0.85, 0.15])),
+    )
+
+
+def _varied(rng: np.random.Generator, population: Population) -> Population:
+    """The same kind of sources, but larger or smaller, and fewer or more faint ones."""
+    tilt = rng.normal(0, 0.15)
+    return replace(
+        population,
+        share=population.share * float(np.exp(rng.normal(0, 0.5))),
+        size=population.size * float(np.exp(rng.normal(0, 0.3))),
+        counts=tuple((flux, slope + tilt) for flux, slope in population.counts),
+    )
+
+
+def draw_sky(rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
+    """Draw one example for the U-Net: its input (key ``image``) and the answers asked for (`sky_targets`)."""
+    settings = draw_settings(rng)
+    field = radio_field(rng, settings, (size, size))
+    if rng.random() < STRIPED:
+        field.data[...] += _stripes(rng, size)
+    return {
+        "image": network_input(sky_significance(field, settings.beam), settings.beam),
+        **sky_targets(field, settings),
+    }
+
+
+def _stripes(rng: np.random.Generator, size: int) -> np.ndarray:
+    """A wave over the whole image, in units of the noise: what a bad baseline leaves."""
+    angle, length = rng.uniform(0, np.pi), np.exp(rng.uniform(np.log(8), np.log(120)))
+    place = np.cos(angle) * np.arange(size) + np.sin(angle) * np.arange(size)[:, None]
+    return (rng.uniform(0.1, 1.0) * np.sin(2 * np.pi * (place / length + rng.random()))).astype(np.float32)
+
+
+def sky_significance(field: RadioField, beam: float) -> np.ndarray:
+    """The field in units of its noise, measured as a finder would; 0 where blank."""
+    mask = ~np.isfinite(field.data)
+    image = CCDData(field.data, unit="Jy / beam", mask=mask if mask.any() else None)
+    image.meta.update(beam=Beam(beam * u.pix, beam * u.pix), name="training", path=None)
+    whole = tuple(slice(0, length) for length in field.data.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return standardize(image).meta["background"].significance(field.data, image.mask, whole)
+
+
+def sky_targets(field: RadioField, settings: RadioSettings) -> dict[str, np.ndarray]:
+    """What the U-Net is to answer; see `astroseg_networks.targets.source_targets`.
+
+    Parameters
+    ----------
+    field : `~astroseg.simulate.field.RadioField`
+    settings : `~astroseg.simulate.populations.RadioSettings`
+        With pixels of 1 arcsec.
+    """
+    variance = (settings.beam / FWHM_PER_SIGMA) ** 2
+    sources = Sources(
+        x=field.sources["x"],
+        y=field.sources["y"],
+        peak=field.parts.brightest() * (2 * np.pi * variance) / settings.rms,
+        flux=field.sources["flux"] * field.sources["attenuation"] / settings.rms,
+        size=(field.parts.moments() - variance * np.array([1.0, 0.0, 1.0])) / variance,
+    )
+    return source_targets(sources, field.labels, np.isfinite(field.data), settings.beam)

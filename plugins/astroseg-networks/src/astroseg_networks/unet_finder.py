@@ -1,0 +1,148 @@
+"""The finder: a U-Net that says where sources are, which pixels are theirs, and how bright and large they are."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Interval
+from astropy.nddata import CCDData
+from astropy.table import QTable
+from skimage.segmentation import expand_labels
+
+from astroseg import Detections, SourceFinder, measure, read_image, standardize
+from astroseg.errors import AstrosegWarning
+from astroseg.header import sky_kind
+from astroseg.labels import compact
+from astroseg.sky import beam_covariance
+from astroseg_networks.calibration import logit_of, probability_of
+from astroseg_networks.decoding import Centres, assign_pixels, find_centres, source_parameters
+from astroseg_networks.grid import Grid, choose_grid
+from astroseg_networks.normalisation import CANONICAL_BEAM
+from astroseg_networks.parameters import put_parameters
+from astroseg_networks.parts import list_parts
+from astroseg_networks.runtime import open_runtime
+from astroseg_networks.scan import scan
+
+__all__ = ["UNetFinder"]
+
+MAPS = {
+    "segmentation": 1, "centre": 1, "vote": 2, "log_flux": 2, "log_major": 2, "log_minor": 2, "angle": 2,
+}  # fmt: skip
+
+
+LEAST_BEAM = 1.8  # pixels
+MOST_ELONGATED = 3.0
+UNTRAINED = 64  # bit of the column flags
+
+
+class UNetFinder(SourceFinder):
+    """A U-Net trained on simulated radio skies.
+
+    Parameters
+    ----------
+    weights : str
+        A name that ships with the package, or a file: ``.onnx`` or ``.safetensors``.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    min_probability : float
+        Sources that are less probably real are left out.
+    """
+
+    name = "unet"
+    citation = "Ronneberger, Fischer & Brox 2015, arXiv:1505.04597 (U-Net)"
+    uses = ("onnxruntime", "torch")
+
+    def __init__(
+        self,
+        *,
+        weights: str = "unet",
+        device: str = "auto",
+        min_probability: Annotated[float, Interval(gt=0, lt=1)] = 0.5,
+    ) -> None:
+        self.weights = weights
+        self.device = device
+        self.min_probability = min_probability
+
+    def find(self, image: Any, **prompts: Any) -> Detections:
+        """Find the sources of an image; see `astroseg.SourceFinder.find`."""
+        self.validate()
+        self.check_prompts(prompts)
+        image = read_image(image)
+        if "background" not in image.meta:
+            image = standardize(image, "mesh")
+        runtime = open_runtime(self.weights, "unet", self.device, _build)
+        grid = choose_grid(image.shape, beam_covariance(image.meta.get("beam"), image.wcs))
+        unknown = _unknown_to_network(image, grid)
+        if unknown:
+            warnings.warn(
+                f"unet has not been trained for {image.meta['name']}: {unknown}.", AstrosegWarning, stacklevel=2
+            )
+        sky = grid.sample(_significance(image))
+        maps = {name: np.zeros((count, *grid.shape), dtype=np.float32) for name, count in MAPS.items()}
+        scan(runtime, sky, grid.beam, maps)
+        calibration = runtime.card["calibration"]
+        centres = find_centres(maps, logit_of(self.min_probability, calibration), grid.beam)
+        labels, index = _labels(grid, maps, centres, image.mask)
+        probability = grid.restore(1 / (1 + np.exp(-maps["segmentation"][0])), 1)
+        catalog = measure(image, labels)
+        catalog["probability"] = probability_of(centres.score[index], calibration)
+        list_parts(catalog, labels, _significance(image), image)
+        put_parameters(catalog, image, grid, centres, source_parameters(maps, centres, sky, grid.beam), index)
+        catalog["flags"] |= UNTRAINED if unknown else 0
+        return self.detections(image, catalog, labels, probability)
+
+
+def _build(arguments: dict[str, Any]) -> Any:
+    from astroseg_networks.unet import UNet
+
+    return UNet(**arguments)
+
+
+def _unknown_to_network(image: CCDData, grid: Grid) -> str:
+    """Why the image is not one that the network was trained for; empty where it is."""
+    if sky_kind(image.wcs) in ("helioprojective", "heliographic"):
+        return "it shows the Sun, and the weights know the radio sky only"
+    if image.meta.get("beam") is None:
+        return f"it has no beam, {CANONICAL_BEAM} pixels are assumed (--beam says how wide it is)"
+    finest, coarsest = np.linalg.eigvalsh(grid.matrix)
+    if coarsest > CANONICAL_BEAM / LEAST_BEAM:
+        return f"its beam is narrower than {LEAST_BEAM} pixels"
+    if coarsest / finest > MOST_ELONGATED:
+        return f"its beam is more than {MOST_ELONGATED:g} times as long as wide"
+    return ""
+
+
+def _significance(image: CCDData) -> np.ndarray:
+    whole = tuple(slice(0, length) for length in image.shape)
+    return image.meta["background"].significance(image.data, image.mask, whole)
+
+
+def _labels(
+    grid: Grid, maps: dict[str, np.ndarray], centres: Centres, mask: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The label image, and the index of the centre of each label."""
+    owner = assign_pixels(maps, centres, grid.beam)
+    if not grid.same:
+        owner = _owner_on_image(grid, owner, maps["segmentation"][0], centres)
+    if mask is not None:
+        owner = np.where(mask, np.int32(0), owner)
+    labels = compact(owner)
+    _, first = np.unique(labels, return_index=True)
+    index = owner.ravel()[first] - 1
+    return labels, index[index >= 0]
+
+
+def _owner_on_image(grid, owner, segmentation, centres) -> np.ndarray:
+    """Outlines follow the segmentation between the pixels of the grid; every source keeps the pixel of its centre."""
+    inside = np.where(owner > 0, np.fmax(segmentation, 1e-3), np.fmin(segmentation, -1e-3))
+    nearest = grid.restore(expand_labels(owner, 2), 0)
+    found = np.where(grid.restore(np.clip(inside, -4, 4), 1) > 0, nearest, 0).astype(np.int32)
+    x, y = grid.positions(centres.column, centres.row)
+    row, column = (
+        np.clip(np.rint(at).astype(np.intp), 0, length - 1) for at, length in zip((y, x), found.shape, strict=True)
+    )
+    missing = np.setdiff1d(np.arange(1, centres.x.size + 1), found)[::-1] - 1
+    found[row[missing], column[missing]] = missing + 1
+    return found
