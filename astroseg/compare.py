@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,6 @@ from astropy.nddata import CCDData
 from astroseg.background import standardize
 from astroseg.errors import UsageError
 from astroseg.evaluate import evaluate_pixels, evaluate_sources
-from astroseg.evaluate.tables import as_table
 from astroseg.image import read_image
 from astroseg.plugins import load_class, registrations
 from astroseg.runs import Backend, Field, Run, run_finder
@@ -200,12 +198,7 @@ def compare(
 def _truth(given: Any, image: CCDData, form: str | None) -> Truth:
     if isinstance(given, Truth):
         return given
-    if isinstance(given, str | Path):
-        return read_truth(given, format=form, image=image)
-    with tempfile.TemporaryDirectory() as folder:  # tables get the conversions and checks that files get
-        path = Path(folder) / "table.ecsv"
-        as_table(given).write(path, format="ascii.ecsv")
-        return read_truth(path, format=form, image=image)
+    return read_truth(given, format=form, image=image)
 
 
 def _scored(run: Run, radius: float | u.Quantity) -> Run:

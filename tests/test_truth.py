@@ -11,6 +11,7 @@ from astropy.table import Table
 from helpers import make_wcs
 
 from astroseg import AstrosegWarning, find, read_image
+from astroseg.errors import UsageError
 from astroseg.catalog import FORMATS as ENDINGS
 from astroseg.catalog import write_catalog
 from astroseg.sky import to_pixels, to_sky
@@ -304,3 +305,17 @@ def test_the_far_side_is_not_on_the_image():
 def test_every_format_is_explained():
     assert len(FORMATS) == 13
     assert all(len(sentence) > 20 for sentence in FORMATS.values())
+
+
+@pytest.mark.parametrize("make", [Table, lambda columns: Table(columns).to_pandas(), dict])
+def test_a_table_in_memory_reads_like_its_file(tmp_path, make):
+    columns = {"ra": [10.0, 11.0], "dec": [-30.0, -30.5], "flux": [1.0, 2.0]}
+    Table(columns).write(tmp_path / "list.csv")
+    mine, file = read_truth(make(columns)), read_truth(tmp_path / "list.csv")
+    for name in columns:
+        np.testing.assert_array_equal(mine.catalog[name], file.catalog[name])
+
+
+def test_a_table_is_no_drawing():
+    with pytest.raises(UsageError, match="no truth of the format 'ds9'"):
+        read_truth({"ra": [1.0], "dec": [2.0]}, format="ds9")

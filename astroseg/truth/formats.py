@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from astropy.io import fits
+from astropy.table import Table
 
 from astroseg.errors import AstrosegError, AstrosegWarning, UsageError
 from astroseg.truth.dialects import dialect_of
 from astroseg.truth.files import is_fits, read_bytes, read_table
 
-__all__ = ["FORMATS", "check_format", "read_json", "recognise"]
+__all__ = ["FORMATS", "check_format", "read_json", "recognise", "table_format"]
 
 #: Every format that `~astroseg.truth.read_truth` knows, and what it is.
 FORMATS = {
@@ -62,7 +63,11 @@ def recognise(path: Path) -> str:
         return "ds9"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstrosegWarning)  # what is wrong with rows is said when they are wanted
-        table = read_table(path)
+        return table_format(read_table(path))
+
+
+def table_format(table: Table) -> str:
+    """Return the name of the format of a table, by its columns."""
     dialect = dialect_of(table)
     if dialect is not None:
         return dialect.name

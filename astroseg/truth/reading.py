@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from astropy.table import QTable, Table
 from astroseg.catalog import COLUMNS, complete, read_catalog
 from astroseg.catalog import FORMATS as ENDINGS
 from astroseg.errors import UsageError
+from astroseg.evaluate.tables import as_table
 from astroseg.image import read_image
 from astroseg.truth.dialects import DIALECTS, Rows, translate, with_columns
 from astroseg.truth.drawn import Drawn, read_drawn, read_labels
 from astroseg.truth.files import read_table
-from astroseg.truth.formats import check_format, recognise
+from astroseg.truth.formats import check_format, recognise, table_format
 from astroseg.truth.model import describe_sources, model_image, noise_of, truth_labels
 from astroseg.truth.places import attenuate, on_image, place
 from astroseg.truth.rows import check_rows, in_units_of, numbered, stand_in
@@ -51,7 +53,7 @@ class Truth:
 
 
 def read_truth(
-    path: str | Path,
+    source: Any,
     *,
     format: str | None = None,  # noqa: A002 - as the readers of astropy have it
     columns: dict[str, str] | None = None,
@@ -67,8 +69,8 @@ def read_truth(
 
     Parameters
     ----------
-    path : path
-        Text may be gzipped.
+    source : path or table
+        A file, text may be gzipped; or a table of astropy or pandas, a dict of columns, a structured array.
     format : str, optional
         One of `astroseg.truth.FORMATS`. By default it is told from the content.
     columns : dict of str to str, optional
@@ -111,29 +113,39 @@ def read_truth(
     >>> read_truth(path, columns={"ra": "RAJ2000", "dec": "DEJ2000", "flux": "S[mJy]"}).catalog["flux"]
     <Quantity [0.0125] Jy>
     """
-    path = Path(path)
-    form = recognise(path) if format is None else check_format(format)
+    path = Path(source) if isinstance(source, str | os.PathLike) else None
+    table = None if path is not None else as_table(source)
+    name = "the table" if path is None else path.name
+    form = _format(path, table) if format is None else check_format(format)
     image = None if image is None else read_image(image)
     if form in ("labels", "mask", "hek", "labelme", "ds9"):
-        return _of_drawing(read_drawn(path, form, image, kind, hdu), image, {"truth": path.name, "truth_format": form})
-    table = _read(path, form, hdu)
-    dialect = DIALECTS[form] if columns is None else with_columns(DIALECTS[form], columns, table, path.name)
-    rows = translate(table, dialect, path.name)
+        if path is None:
+            msg = f"A table is no truth of the format '{form}'."
+            raise UsageError(msg)
+        return _of_drawing(read_drawn(path, form, image, kind, hdu), image, {"truth": name, "truth_format": form})
+    if table is None:
+        table = _read(path, form, hdu)
+    dialect = DIALECTS[form] if columns is None else with_columns(DIALECTS[form], columns, table, name)
+    rows = translate(table, dialect, name)
     target = stand_in(rows) if image is None else image
-    rows = numbered(check_rows(in_units_of(rows, target, path.name), path.name), path.name)
+    rows = numbered(check_rows(in_units_of(rows, target, name), name), name)
     if primary_beam is not None:
-        rows = attenuate(rows, primary_beam, path.name)
+        rows = attenuate(rows, primary_beam, name)
     given = _labels_of(path, form, labels, isophote)
-    meta = {**table.meta, "truth": path.name, "truth_format": form}
+    meta = {**table.meta, "truth": name, "truth_format": form}
     if image is None:
         return Truth(_catalog(rows, target, meta), given)
-    place(rows, image, path.name)
-    inside = on_image(rows, image, path.name)
+    place(rows, image, name)
+    inside = on_image(rows, image, name)
     catalog = _catalog(rows, image, meta)
     describe_sources(catalog, image)
     if given is not None:
         return _with_labels(catalog, inside, given, image)
     return _with_model(catalog, inside, image, ISOPHOTE if isophote is None else isophote, rms)
+
+
+def _format(path, table) -> str:
+    return table_format(table) if path is None else recognise(path)
 
 
 def _read(path, form, hdu) -> Table:
@@ -149,7 +161,7 @@ def _labels_of(path, form, labels, isophote) -> np.ndarray | None:
     """The label image that was given, or that lies beside a catalogue of ours."""
     if labels is not None:
         return read_labels(labels)[0]
-    if form != "astroseg" or isophote is not None:
+    if path is None or form != "astroseg" or isophote is not None:
         return None
     stem = next((path.name.removesuffix(end) for end in ENDINGS.values() if path.name.endswith(end)), path.stem)
     beside = path.with_name(f"{stem}.labels.fits")

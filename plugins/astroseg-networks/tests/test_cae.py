@@ -18,7 +18,7 @@ def test_finds_the_sources_and_their_pixels():
     found = CAEFinder(device="cpu").find(image)
     inside = found.labels[tuple(np.rint(truth[name].value).astype(int) for name in ("y_centroid", "x_centroid"))]
     assert np.all(inside > 0)
-    assert len(found) <= 1.25 * len(truth)
+    assert np.count_nonzero(found.catalog["snr"] > 6) <= len(truth) + 1
     model, _ = make_field(noise=0)
     true, mask = model.data > 2e-4, found.labels > 0  # the isophote of twice the noise
     assert np.count_nonzero(true & mask) / np.count_nonzero(true | mask) > 0.6
@@ -48,8 +48,7 @@ class TestTraining:
         drawn = task.draw(np.random.default_rng(1))
         batch = {name: self.torch.from_numpy(values)[None] for name, values in drawn.items()}
         assert list(task.losses(task.network(batch["image"]), batch)) == ["segmentation"]
-        with self.torch.inference_mode():
-            assert 0 <= task.scores(tmp_path)["dice"] <= 1
+        assert 0 <= task.scores(tmp_path)["dice"] <= 1
 
     def test_blank_pixels_teach_nothing(self):
         from astroseg_networks.cae import CAE

@@ -23,9 +23,9 @@ def probability_of(score: np.ndarray, calibration: dict[str, Any]) -> np.ndarray
 
 
 def logit_of(probability: float, calibration: dict[str, Any]) -> float:
-    """Logit of the peaks that have this probability: the inverse of `probability_of`."""
+    """Logit of the faintest peaks that have this probability, infinite where none has: the inverse of `probability_of`."""
     wanted = np.log(probability / (1 - probability))
-    return float(np.interp(wanted, calibration["logit"], calibration["score"]))
+    return float(np.interp(wanted, calibration["logit"], calibration["score"], right=np.inf))
 
 
 def fit_calibration(score: np.ndarray, real: np.ndarray, knots: int = 16) -> dict[str, list[float]]:

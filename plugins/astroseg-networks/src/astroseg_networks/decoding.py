@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 from scipy.spatial import KDTree
 
+from astroseg.beam import FWHM_PER_SIGMA
 from astroseg.labels import components
 
 __all__ = ["Centres", "assign_pixels", "find_centres", "source_parameters"]
@@ -51,13 +51,27 @@ def find_centres(maps: Maps, least: float, beam: float) -> Centres:
     beam : float, pixels
     """
     logit = maps["centre"][0]
-    peak = (logit == ndimage.maximum_filter(logit, 3, mode="nearest")) & (logit >= least)
-    row, column = np.nonzero(peak)
+    row, column = _peaks(logit, least)
     order = np.argsort(-logit[row, column], kind="stable")
     row, column = row[order], column[order]
-    x, y = column + maps["vote"][0][row, column], row + maps["vote"][1][row, column]
+    x, y = (
+        np.clip(at + vote[row, column].astype(float), -0.5, length - 0.5)
+        for at, vote, length in zip((column, row), maps["vote"], logit.shape[::-1], strict=True)
+    )
     kept = _without_doubles(x, y, AGREE * beam)
     return Centres(row[kept], column[kept], x[kept], y[kept], logit[row[kept], column[kept]])
+
+
+def _peaks(logit, least) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of the pixels that no neighbour outdoes; of equal neighbours it is the first."""
+    bordered = np.pad(logit, 1, constant_values=-np.inf)
+    width = bordered.shape[1]
+    flat = bordered.ravel()
+    place = np.flatnonzero(flat >= max(least, np.finfo(flat.dtype).min))
+    for step in (1, width - 1, width, width + 1):
+        place = place[(flat[place] > flat[place - step]) & (flat[place] >= flat[place + step])]
+    row, column = np.divmod(place, width)
+    return row - 1, column - 1
 
 
 def _without_doubles(x, y, radius) -> np.ndarray:
@@ -114,10 +128,18 @@ def _own_neighbourhood(owner, maps, centres, beam) -> None:
 def _fill(owner, row, column, maps) -> None:
     """Pixels whose vote leads nowhere belong to the nearest pixel of their island that has an owner."""
     islands = components(maps["segmentation"][0] >= 0)
-    distance, nearest = ndimage.distance_transform_edt(owner == 0, return_indices=True)
-    near_row, near_column = nearest[0][row, column], nearest[1][row, column]
-    same = islands[row, column] == islands[near_row, near_column]
-    owner[row[same], column[same]] = owner[near_row[same], near_column[same]]
+    concerned = np.zeros(islands.max() + 1, dtype=bool)
+    concerned[islands[row, column]] = True
+    owned = np.nonzero(concerned[islands] & (owner > 0))
+    if owned[0].size == 0:
+        return
+    # With the island as a third coordinate, others are out of reach.
+    apart = sum(owner.shape)
+    tree = KDTree(np.stack([*owned, apart * islands[owned].astype(float)], axis=1))
+    stray = np.stack([row, column, apart * islands[row, column].astype(float)], axis=1)
+    distance, nearest = tree.query(stray, distance_upper_bound=apart)
+    reached = np.isfinite(distance)
+    owner[row[reached], column[reached]] = owner[owned][nearest[reached]]
 
 
 def source_parameters(maps: Maps, centres: Centres, significance: np.ndarray, beam: float) -> dict[str, np.ndarray]:
@@ -132,7 +154,7 @@ def source_parameters(maps: Maps, centres: Centres, significance: np.ndarray, be
     """
     at = {name: values[:, centres.row, centres.column].astype(float) for name, values in maps.items()}
     reference = np.arcsinh(significance[centres.row, centres.column].astype(float) / 2)
-    major, minor = (np.exp(at[name][0]) * beam / 2.3548200450309493 for name in ("log_major", "log_minor"))
+    major, minor = (np.exp(at[name][0]) * beam / FWHM_PER_SIGMA for name in ("log_major", "log_minor"))
     major, minor = np.fmax(major, minor), np.fmin(major, minor)
     elongation = np.hypot(*at["angle"])
     cosine, sine = at["angle"] / np.fmax(elongation, 1e-9)

@@ -17,6 +17,7 @@ from astroseg_networks.normalisation import CANONICAL_BEAM
 __all__ = ["Grid", "choose_grid"]
 
 KNOWN = (2.1, 3.5)  # pixels: beams that the networks were trained on, with a margin
+NARROWEST = 1.0  # pixels: nothing is narrower on an image, and a grid must not grow without limit
 ROUND = 0.92  # minor over major axis: rounder beams stay as they are
 
 
@@ -47,15 +48,17 @@ class Grid:
         return self.shape == self.image_shape and np.array_equal(self.matrix, np.eye(2))
 
     def sample(self, values: np.ndarray) -> np.ndarray:
-        """Values of an image at the pixels of the grid, 0 outside, by cubic splines."""
+        """Values of an image at the pixels of the grid, falling to 0 outside, by cubic splines."""
         if self.same:
             return values
         inverse = np.linalg.inv(self.matrix)
-        return _affine(values, inverse, -inverse @ self.offset, self.shape, order=3)
+        return _affine(values, inverse, -inverse @ self.offset, self.shape, order=3, mode="grid-constant")
 
     def restore(self, values: np.ndarray, order: int) -> np.ndarray:
         """Values on the grid at the pixels of the image: the nearest (order 0) or linearly between them (order 1)."""
-        return values if self.same else _affine(values, self.matrix, self.offset, self.image_shape, order=order)
+        if self.same:
+            return values
+        return _affine(values, self.matrix, self.offset, self.image_shape, order=order, mode="nearest")
 
     def positions(self, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where pixels of the grid lie on the image."""
@@ -82,7 +85,7 @@ def choose_grid(shape: tuple[int, int], beam: np.ndarray | None) -> Grid:
     if beam is None:
         return Grid(np.eye(2), np.zeros(2), shape, shape, CANONICAL_BEAM)
     variances, axes = np.linalg.eigh(beam)
-    widths = FWHM_PER_SIGMA * np.sqrt(variances)
+    widths = np.fmax(FWHM_PER_SIGMA * np.sqrt(variances), NARROWEST)
     mean = float(np.sqrt(widths[0] * widths[1]))
     if widths[0] >= ROUND * widths[1] and KNOWN[0] <= mean <= KNOWN[1]:
         return Grid(np.eye(2), np.zeros(2), shape, shape, mean)
@@ -93,7 +96,6 @@ def choose_grid(shape: tuple[int, int], beam: np.ndarray | None) -> Grid:
     return Grid(matrix, -0.5 - low, shape, (height, width), CANONICAL_BEAM)
 
 
-def _affine(values, matrix, offset, shape, order) -> np.ndarray:
+def _affine(values, matrix, offset, shape, order, mode) -> np.ndarray:
     """Values at ``matrix @ (x, y) + offset`` for each pixel (x, y) of the shape; ndimage counts (row, column)."""
-    padding = "nearest" if order == 0 else "constant"
-    return ndimage.affine_transform(values, matrix[::-1, ::-1], offset[::-1], shape, order=order, mode=padding)
+    return ndimage.affine_transform(values, matrix[::-1, ::-1], offset[::-1], shape, order=order, mode=mode)

@@ -35,18 +35,15 @@ def list_parts(catalog: QTable, labels: np.ndarray, significance: np.ndarray, im
     x, y = (np.bincount(piece, weight * at, minlength=number.size) / total for at in (column, row))
     catalog["unet_n_parts"] = count.astype(np.int32)
     catalog["unet_n_parts"].info.description = "Number of separate pieces of the label, such as the lobes of a double"
-    catalog["unet_parts"] = _places(owner, count, x, y, image)
-    catalog[
-        "unet_parts"
-    ].info.description = "Longitude and latitude (without a sky: x and y) of each piece, where there are several"
+    catalog["unet_parts"] = _places(owner, x, y, image, len(catalog))
+    catalog["unet_parts"].info.description = "Longitude and latitude (without a sky: x and y) of each of them"
 
 
-def _places(owner, count, x, y, image) -> list[str]:
-    texts = [""] * count.size
-    several = np.flatnonzero(count[owner - 1] > 1)
-    longitude, latitude = to_sky(image.wcs, x[several], y[several])
+def _places(owner, x, y, image, number) -> np.ndarray:
+    """Places of the pieces of each source, as text."""
+    longitude, latitude = to_sky(image.wcs, x, y)
     on_sky = np.isfinite(longitude)
-    first, second = np.where(on_sky, longitude, x[several]), np.where(on_sky, latitude, y[several])
-    for index, one, other in zip(owner[several] - 1, first, second, strict=True):
-        texts[index] += f"{'; ' if texts[index] else ''}{one:.6f} {other:.6f}"
-    return texts
+    places: list[list[str]] = [[] for _ in range(number)]
+    for index, *place in zip(owner - 1, np.where(on_sky, longitude, x), np.where(on_sky, latitude, y), strict=True):
+        places[index].append("{:.6f} {:.6f}".format(*place))
+    return np.array(["; ".join(several) for several in places], dtype=str)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from astroseg_networks.cae import CAE
 from astroseg_networks.losses import weighted_mean
 from astroseg_networks.patch_skies import draw_patches
-from astroseg_networks.patches import BEAMS, logistic
+from astroseg_networks.patches import BEAMS
 from astroseg_networks.vae import VAE
 from astroseg_networks.validation import dice
 
@@ -67,9 +67,10 @@ class PatchTask:
 
     def judge(self, answers: list[Arrays]) -> dict[str, float]:
         """Scores of the answers to the unseen patches."""
+        logits = [answer["segmentation"] for answer in answers]
         masks = [
-            {"segmentation": logistic(answer["segmentation"]).reshape(truth["segmentation"].shape)}
-            for answer, truth in zip(answers, self.unseen, strict=True)
+            {"segmentation": logit.reshape(truth["segmentation"].shape)}
+            for logit, truth in zip(logits, self.unseen, strict=True)
         ]
         return {"dice": dice(masks, self.unseen)}
 
@@ -82,7 +83,8 @@ class PatchTask:
     def answers(self) -> list[Arrays]:
         """What the network says of the unseen patches."""
         device = next(self.network.parameters()).device
-        answers = [self.network(torch.from_numpy(truth["image"])[None].to(device)) for truth in self.unseen]
+        with torch.inference_mode():
+            answers = [self.network(torch.from_numpy(truth["image"])[None].to(device)) for truth in self.unseen]
         return [{name: values.cpu().numpy() for name, values in answer.items()} for answer in answers]
 
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Interval
 from astropy.nddata import CCDData
-from astropy.table import QTable
 from skimage.segmentation import expand_labels
 
 from astroseg import Detections, SourceFinder, measure, read_image, standardize
+from astroseg.beam import FWHM_PER_SIGMA
 from astroseg.errors import AstrosegWarning
 from astroseg.header import sky_kind
 from astroseg.labels import compact
@@ -22,6 +22,7 @@ from astroseg_networks.grid import Grid, choose_grid
 from astroseg_networks.normalisation import CANONICAL_BEAM
 from astroseg_networks.parameters import put_parameters
 from astroseg_networks.parts import list_parts
+from astroseg_networks.patches import logistic
 from astroseg_networks.runtime import open_runtime
 from astroseg_networks.scan import scan
 
@@ -30,7 +31,6 @@ __all__ = ["UNetFinder"]
 MAPS = {
     "segmentation": 1, "centre": 1, "vote": 2, "log_flux": 2, "log_major": 2, "log_minor": 2, "angle": 2,
 }  # fmt: skip
-
 
 LEAST_BEAM = 1.8  # pixels
 MOST_ELONGATED = 3.0
@@ -48,6 +48,16 @@ class UNetFinder(SourceFinder):
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     min_probability : float
         Sources that are less probably real are left out.
+
+    Notes
+    -----
+    The column ``probability`` is that of the source to be real, calibrated on skies that the network was not trained
+    on. The map of probabilities is another matter: that of a pixel to lie above the isophote of twice the noise, as
+    the sky would be without noise.
+
+    The network knows radio images with a beam of 2 pixels or more. It sees every image on a grid on which the beam is
+    round and about 2.5 pixels wide; what it finds is brought back to the image. Fluxes and positions are those of the
+    network and of the pixels together, weighted by their errors; the deconvolved sizes and angle are the network's.
     """
 
     name = "unet"
@@ -72,26 +82,28 @@ class UNetFinder(SourceFinder):
         image = read_image(image)
         if "background" not in image.meta:
             image = standardize(image, "mesh")
-        runtime = open_runtime(self.weights, "unet", self.device, _build)
-        grid = choose_grid(image.shape, beam_covariance(image.meta.get("beam"), image.wcs))
-        unknown = _unknown_to_network(image, grid)
+        runtime = open_runtime(self.weights, "unet", self.device, _build, maps=MAPS)
+        beam = beam_covariance(image.meta.get("beam"), image.wcs)
+        unknown = _unknown_to_network(image, beam)
         if unknown:
             warnings.warn(
                 f"unet has not been trained for {image.meta['name']}: {unknown}.", AstrosegWarning, stacklevel=2
             )
-        sky = grid.sample(_significance(image))
+        grid = choose_grid(image.shape, beam)
+        significance = _significance(image)
+        sky = grid.sample(significance)
         maps = {name: np.zeros((count, *grid.shape), dtype=np.float32) for name, count in MAPS.items()}
         scan(runtime, sky, grid.beam, maps)
         calibration = runtime.card["calibration"]
         centres = find_centres(maps, logit_of(self.min_probability, calibration), grid.beam)
         labels, index = _labels(grid, maps, centres, image.mask)
-        probability = grid.restore(1 / (1 + np.exp(-maps["segmentation"][0])), 1)
         catalog = measure(image, labels)
         catalog["probability"] = probability_of(centres.score[index], calibration)
-        list_parts(catalog, labels, _significance(image), image)
+        list_parts(catalog, labels, significance, image)
         put_parameters(catalog, image, grid, centres, source_parameters(maps, centres, sky, grid.beam), index)
         catalog["flags"] |= UNTRAINED if unknown else 0
-        return self.detections(image, catalog, labels, probability)
+        catalog.meta["weights_sha256"] = runtime.sha256
+        return self.detections(image, catalog, labels, _probability(grid, maps, image.mask))
 
 
 def _build(arguments: dict[str, Any]) -> Any:
@@ -100,16 +112,16 @@ def _build(arguments: dict[str, Any]) -> Any:
     return UNet(**arguments)
 
 
-def _unknown_to_network(image: CCDData, grid: Grid) -> str:
+def _unknown_to_network(image: CCDData, beam: np.ndarray | None) -> str:
     """Why the image is not one that the network was trained for; empty where it is."""
     if sky_kind(image.wcs) in ("helioprojective", "heliographic"):
         return "it shows the Sun, and the weights know the radio sky only"
-    if image.meta.get("beam") is None:
+    if beam is None:
         return f"it has no beam, {CANONICAL_BEAM} pixels are assumed (--beam says how wide it is)"
-    finest, coarsest = np.linalg.eigvalsh(grid.matrix)
-    if coarsest > CANONICAL_BEAM / LEAST_BEAM:
+    minor, major = FWHM_PER_SIGMA * np.sqrt(np.linalg.eigvalsh(beam))
+    if minor < LEAST_BEAM:
         return f"its beam is narrower than {LEAST_BEAM} pixels"
-    if coarsest / finest > MOST_ELONGATED:
+    if major > MOST_ELONGATED * minor:
         return f"its beam is more than {MOST_ELONGATED:g} times as long as wide"
     return ""
 
@@ -117,6 +129,12 @@ def _unknown_to_network(image: CCDData, grid: Grid) -> str:
 def _significance(image: CCDData) -> np.ndarray:
     whole = tuple(slice(0, length) for length in image.shape)
     return image.meta["background"].significance(image.data, image.mask, whole)
+
+
+def _probability(grid: Grid, maps: dict[str, np.ndarray], mask: np.ndarray | None) -> np.ndarray:
+    """Probability of each pixel of the image, 0 where blank."""
+    probability = grid.restore(logistic(maps["segmentation"][0]), 1)
+    return probability if mask is None else np.where(mask, np.float32(0), probability)
 
 
 def _labels(
@@ -129,13 +147,17 @@ def _labels(
     if mask is not None:
         owner = np.where(mask, np.int32(0), owner)
     labels = compact(owner)
-    _, first = np.unique(labels, return_index=True)
-    index = owner.ravel()[first] - 1
-    return labels, index[index >= 0]
+    index = np.zeros(labels.max() + 1, dtype=np.intp)
+    inside = np.flatnonzero(owner)
+    index[labels.ravel()[inside]] = owner.ravel()[inside] - 1
+    return labels, index[1:]
 
 
 def _owner_on_image(grid, owner, segmentation, centres) -> np.ndarray:
-    """Outlines follow the segmentation between the pixels of the grid; every source keeps the pixel of its centre."""
+    """Outlines follow the segmentation between the pixels of the grid; every source has the pixel of its peak.
+
+    Where several peaks lie in one pixel of the image, it belongs to the most probable one.
+    """
     inside = np.where(owner > 0, np.fmax(segmentation, 1e-3), np.fmin(segmentation, -1e-3))
     nearest = grid.restore(expand_labels(owner, 2), 0)
     found = np.where(grid.restore(np.clip(inside, -4, 4), 1) > 0, nearest, 0).astype(np.int32)
@@ -143,6 +165,5 @@ def _owner_on_image(grid, owner, segmentation, centres) -> np.ndarray:
     row, column = (
         np.clip(np.rint(at).astype(np.intp), 0, length - 1) for at, length in zip((y, x), found.shape, strict=True)
     )
-    missing = np.setdiff1d(np.arange(1, centres.x.size + 1), found)[::-1] - 1
-    found[row[missing], column[missing]] = missing + 1
+    found[row[::-1], column[::-1]] = np.arange(row.size, 0, -1)
     return found

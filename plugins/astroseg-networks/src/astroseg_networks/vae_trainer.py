@@ -102,5 +102,6 @@ class VAETrainer(NetworkTrainer):
         return {"normalisation": NORMALISATION, "calibration": {}, "data": DATA}
 
     def batches(self, task: Any) -> list[np.ndarray]:
-        """The patches of some skies, without noise."""
-        return [truth["image"].reshape(-1, 2, VAE.size, VAE.size) for truth in task.unseen[:CALIBRATED]]
+        """The patches of some skies, with noise."""
+        skies = [task.draw(np.random.default_rng([0, index, 1])) for index in range(CALIBRATED)]
+        return [patches["image"].reshape(-1, 2, VAE.size, VAE.size) for patches in skies]
