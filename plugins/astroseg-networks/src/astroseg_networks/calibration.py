@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from astroseg_networks.patches import logistic
+
 __all__ = ["fit_calibration", "logit_of", "probability_of"]
 
 
@@ -19,7 +21,7 @@ def probability_of(score: np.ndarray, calibration: dict[str, Any]) -> np.ndarray
     calibration : dict
         ``score`` and ``logit``: corresponding values, both rising; between them the line is straight.
     """
-    return 1 / (1 + np.exp(-np.interp(score, calibration["score"], calibration["logit"])))
+    return logistic(np.interp(score, calibration["score"], calibration["logit"]))
 
 
 def logit_of(probability: float, calibration: dict[str, Any]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
 from astropy.table import QTable
@@ -73,18 +74,24 @@ def _put_position(catalog, image, place, alone) -> None:
     """Positions; the network's error is one number, that of a centroid the mean of its two."""
     names = _POSITIONS[sky_kind(image.wcs)]
     scale = np.sqrt(np.abs(np.linalg.det(local_matrix(image.wcs, *place))))
-    errors = [catalog[f"{name}_err"].to_value("arcsec") for name in names] if names else [np.full(alone.shape, np.nan)] * 2
-    measured = np.hypot(*errors) / np.sqrt(2) / scale
+    errors = [catalog[f"{name}_err"] for name in names]
+    measured = _centroid_error(catalog, errors) / scale
     own = POSITION_ERROR * np.sqrt(_beam_area(image))
     share = np.where(alone & np.isfinite(measured), 1 / (1 + (measured / own) ** 2), 0)
     x, y = (
         share * catalog[name].value + (1 - share) * at for name, at in zip(("x_centroid", "y_centroid"), place, strict=True)
     )
     catalog["x_centroid"].value[:], catalog["y_centroid"].value[:] = x, y
-    if names:
-        for name, values in zip(names, to_sky(image.wcs, x, y), strict=True):
-            catalog[name].value[:] = values * (3600 if name.startswith("hpc") else 1)
-            catalog[f"{name}_err"].value[:] *= np.where(share > 0, np.sqrt(share), own / measured)
+    for name, values, error in zip(names, to_sky(image.wcs, x, y), errors, strict=False):
+        catalog[name].value[:] = values * (3600 if name.startswith("hpc") else 1)
+        error[:] = np.where(share > 0, np.sqrt(share) * error, own * scale * u.arcsec)
+
+
+def _centroid_error(catalog, errors) -> np.ndarray:
+    """Standard error of the centroid in the unit of the sizes; without a sky about half the width over S/N."""
+    if errors:
+        return np.hypot(*errors).to_value("arcsec") / np.sqrt(2)
+    return np.sqrt(catalog["fwhm_major"] * catalog["fwhm_minor"]).value / (2 * catalog["snr"])
 
 
 _POSITIONS = {

@@ -32,6 +32,11 @@ def scan(
     beam : float, pixels
     maps : dict of `~numpy.ndarray` of float32, shape (channels, ny, nx)
         Filled in place; others that the network returns are left out.
+
+    Raises
+    ------
+    WeightsError
+        The network answers with something that is not a finite number.
     """
     height, width = significance.shape
     for top in range(0, height, OWN):
