@@ -69,7 +69,8 @@ def probability(finder: PatchFinder, patches: np.ndarray) -> np.ndarray:
     """What a finder says of patches, of whatever size."""
     runtime = open_runtime(finder.weights, finder.architecture, finder.device, finder.build)
     if patches.shape[1] == finder.size:
-        return finder.run(runtime, patches)["probability"]
+        parts = [patches[first : first + finder.batch] for first in range(0, len(patches), finder.batch)]
+        return np.concatenate([finder.run(runtime, part)["probability"] for part in parts])
     run, step = partial(finder.run, runtime), finder.size // 2
     maps = [average_patches(run, patch, size=finder.size, step=step, batch=finder.batch) for patch in patches]
     return np.stack([one["probability"] for one in maps])
@@ -94,9 +95,9 @@ def iou(found: np.ndarray, true: np.ndarray) -> float:
 def latent_figures(finder: VAEFinder, sources: np.ndarray, skies: int) -> dict[str, float]:
     """How much the latent vector says, and how whole the masks drawn from it are."""
     runtime = open_runtime(finder.weights, finder.architecture, finder.device, finder.build)
-    patches = [draw_patches(np.random.default_rng([1, seed, RANDOM]), SMALL, 64)["image"] for seed in range(skies)]
-    answer = runtime(_planes(np.concatenate(patches)))
-    mean, log_variance = answer["mean"], answer["log_variance"]
+    random = [draw_patches(np.random.default_rng([1, seed, RANDOM]), SMALL, 64)["image"] for seed in range(skies)]
+    answers = [runtime(_planes(patches)) for patches in random]
+    mean, log_variance = (np.concatenate([answer[name] for answer in answers]) for name in ("mean", "log_variance"))
     draws = np.random.default_rng(0).standard_normal((SAMPLES, len(sources), LATENT), dtype=np.float32)
     drawn = np.concatenate([runtime(_planes(sources, noise))["segmentation"][:, 0] > 0 for noise in draws])
     blobs = np.array([ndimage.label(mask, np.ones((3, 3)))[1] for mask in drawn])

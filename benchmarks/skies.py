@@ -3,7 +3,8 @@
 ``west`` is the SDC1 field, ``deepsource`` three fields, ``synthetic`` Aegean's test field. There are five simulated
 skies a group, with a beam of 2.5 pixels: ``sparse`` is preset sdc1 thinned to one source of S/N >= 5 per 94 x 94
 pixels, ``extended`` is its preset (one per 46 x 46; rich in lobes) and ``crowded`` its preset: one per 10.5 x 10.5, one
-of S/N >= 2 per 59 square pixels, one at all per 20.
+of S/N >= 2 per 59 square pixels, one at all per 20. ``beam2`` to ``beam15``: three skies of preset sdc1 each, with a
+beam of so many pixels.
 """
 
 from __future__ import annotations
@@ -90,6 +91,17 @@ SIMULATED: dict[str, dict[str, Any]] = {
     "sparse": {"seeds": range(900001, 900006), "size": 1024, "preset": "sdc1", "density": 620},
     "extended": {"seeds": range(900021, 900026), "size": 512, "preset": "extended"},
     "crowded": {"seeds": range(900011, 900016), "size": 384, "preset": "crowded"},
+}
+# As many sources to a beam as in preset sdc1, with beams of other widths.
+SIMULATED |= {
+    f"beam{width}": {
+        "seeds": range(900100 + 10 * width, 900103 + 10 * width),
+        "size": size,
+        "preset": "sdc1",
+        "density": 17700 * (2.5 / width) ** 2,
+        "beam": 0.604 * width,
+    }
+    for width, size in ((2, 384), (4, 512), (6, 768), (15, 1536))
 }
 GROUPS = (*REAL, *SIMULATED)
 
