@@ -9,7 +9,8 @@ patches of 60 x 60 together, where all patches of the VAE lie inside. ``active``
 whose mean has a variance above 0.01 over random patches (Burda et al. 2016), and their divergence from a standard
 normal. ``one blob``: share of the masks drawn for isolated sources that are a single connected one.
 
-Usage: python benchmarks/patch_networks.py [--skies 200] [--fields DIR] (DIR holds the simulated fields of skies.py)
+Usage: python benchmarks/patch_networks.py [--skies 200] [--fields DIR] (DIR holds the
+simulated fields of skies.py; ``west`` among the --groups needs ASTROSEG_REAL_DATA)
 """
 
 from __future__ import annotations
@@ -29,16 +30,19 @@ from astroseg_networks.patches import average_patches
 from astroseg_networks.runtime import open_runtime
 from astroseg_networks.vae_finder import LATENT, VAEFinder
 from scipy import ndimage
-from skies import make_skies
+from skies import Sky, make_skies
 
 import astroseg
 from astroseg.errors import AstrosegWarning
-from astroseg.evaluate import evaluate_pixels, evaluate_sources
+from astroseg.evaluate import Bootstrap, evaluate_pixels, evaluate_sources
+from astroseg.evaluate.sdc1 import sdc1_score
+from astroseg.evaluate.sdc1_list import sdc1_list
 from astroseg.threshold import SigmaFinder
 
 ISOLATED, RANDOM = 2, 3  # trainings and their validation draw from other seeds
 SMALL, LARGE = 16, 60
 SAMPLES = 20
+FEW = Bootstrap(n_resamples=2)  # no intervals are printed
 
 
 def isolated(skies: int) -> tuple[np.ndarray, np.ndarray]:
@@ -133,34 +137,41 @@ def show_patches(finders: dict[str, PatchFinder], skies: int) -> None:
         print(f"{name:12} {texts[0]:>6} {texts[1]:>6} {texts[2]:>7} {texts[3]:>6} {texts[4]:>9}", flush=True)
 
 
-def show_fields(finders: dict[str, astroseg.SourceFinder], folder: Path, groups: list[str]) -> None:
+def show_fields(finders: dict[str, astroseg.SourceFinder], skies: dict[str, list[Sky]]) -> None:
     """Print the figures of whole fields: means over the fields of a group."""
-    print(f"\n{'':8} {'':20} {'found':>6} {'F1':>6} {'C@95%':>6} {'null':>6} {'IoU':>6} {'s':>6}")
-    for group in groups:
-        skies = make_skies(group, folder)
+    print(f"\n{'':10} {'':10} {'found':>6} {'F1':>6} {'C@95%':>6} {'null':>6} {'IoU':>6} {'SDC1':>6} {'s':>6}")
+    for group, fields in skies.items():
         for name, finder in finders.items():
-            rows = [_field(finder, sky.field) for sky in skies]
-            found, f1, complete, null, overlap, seconds = np.mean(rows, axis=0)
+            found, f1, complete, null, overlap, score, seconds = np.mean(
+                [_field(finder, sky) for sky in fields], axis=0
+            )
             print(
-                f"{group:8} {name:20} {found:6.0f} {f1:6.3f} {complete:6.3f} {null:6.3f} {overlap:6.3f} {seconds:6.2f}",
+                f"{group:10} {name:10} {found:6.0f} {f1:6.3f} {complete:6.3f} {null:6.3f} {overlap:6.3f} {score:6.0f} "
+                f"{seconds:6.2f}",
                 flush=True,
             )
 
 
-def _field(finder, field) -> list[float]:
+def _field(finder, sky: Sky) -> list[float]:
     start = time.perf_counter()
-    found = finder.find(field.image)
+    found = finder.find(sky.field.image)
     seconds = time.perf_counter() - start
-    sources = evaluate_sources(found.catalog, field.truth.catalog, image=field.image)
-    pixels = evaluate_pixels(field.truth.labels, found.labels, valid=field.valid)
+    truth = sky.field.truth
+    sources = evaluate_sources(found.catalog, truth.catalog, image=sky.field.image, bootstrap=FEW)
+    overlap = evaluate_pixels(truth.labels, found.labels, valid=sky.field.valid, bootstrap=FEW).counts.iou
+    score = np.nan
+    if sky.sdc1 is not None:
+        official, beam = sky.sdc1
+        score = sdc1_score(sdc1_list(found.catalog, beam), official).score
     scores = [sources.scores[name].value for name in ("f1", "completeness_at_95", "null_rate")]
-    return [len(found), *scores, pixels.counts.iou, seconds]
+    return [len(found), *scores, overlap, score, seconds]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--skies", type=int, default=200, help="to take patches from; default: 200")
     parser.add_argument("--fields", type=Path, metavar="DIR", help="also whole fields; simulated ones are kept here")
+    parser.add_argument("--most", type=int, default=5, metavar="N", help="fields of each group; default: 5")
     parser.add_argument("--groups", nargs="+", default=["sparse"], help="of benchmarks/skies.py; default: sparse")
     options = parser.parse_args()
     warnings.simplefilter("ignore", AstrosegWarning)
@@ -169,7 +180,8 @@ def main() -> None:
     if options.fields:
         yen = {"vae, yen": VAEFinder(method="yen"), "cae, yen": CAEFinder(method="yen")}
         levels = {f"sigma, {level:g}": SigmaFinder(threshold=level, flood=2.0) for level in (3.0, 4.0, 5.0)}
-        show_fields(networks | yen | levels, options.fields, options.groups)
+        skies = {group: make_skies(group, options.fields)[: options.most] for group in options.groups}
+        show_fields(networks | yen | levels, skies)
 
 
 if __name__ == "__main__":

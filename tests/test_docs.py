@@ -105,18 +105,18 @@ def test_commands(page, folder, capsys, monkeypatch):
             forget_plugins()
 
 
-def test_main_job_of_the_readme(folder, capsys):
-    commands = [
-        line.removesuffix(" &&") for line in readme_block("the main job").splitlines() if "astroseg find" in line
-    ]
-    assert len(commands) == 2
+@pytest.mark.parametrize(
+    ("mark", "number", "plugin"), [("the main job", 1, "astroseg_networks"), ("other finders", 2, "astroseg_bdsf")]
+)
+def test_main_job_of_the_readme(folder, capsys, mark, number, plugin):
+    pytest.importorskip(plugin)
+    commands = [line.removesuffix(" &&") for line in readme_block(mark).splitlines() if "astroseg find" in line]
+    assert len(commands) == number
     for command in commands:
         name = shlex.split(command)[4]
-        if name == "bdsf":
-            pytest.importorskip("astroseg_bdsf")
         assert f"sources by {name}" in run(command, capsys)
         for end in (".ecsv", ".reg", ".labels.fits", ".png"):
-            assert (folder / "results" / f"radio-compact.{name}{end}").stat().st_size > 0
+            assert (folder / "results" / f"radio-sdc1.{name}{end}").stat().st_size > 0
 
 
 def test_ci_runs_the_test_command_of_the_readme():

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+EXTRA = "needs the extra train"
 WIDTHS, DEPTHS = (8, 8, 12, 16), (1, 1, 1, 2)
 
 
@@ -25,7 +26,7 @@ def card():
 @pytest.fixture(scope="session")
 def network():
     """A network that has seen nothing, with statistics of batch norm as one that has."""
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason=EXTRA)
     from astroseg_networks.unet import UNet
 
     generator = torch.Generator().manual_seed(0)
@@ -63,7 +64,7 @@ def sky():
 @pytest.fixture(scope="session")
 def files(network, card, build, sky, tmp_path_factory):
     """The master and what is made of it."""
-    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxscript", reason=EXTRA)
     from astroseg_networks.export import export_int8, export_onnx, save_master
 
     folder = tmp_path_factory.mktemp("weights")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,15 @@ from astroseg_networks.weights import WeightsError, read_weights
 
 from astroseg.errors import AstrosegError, UsageError
 
-WITHOUT_TORCH = """
+FIELD = Path(__file__).parents[3] / "catalogs" / "radio-sdc1.fits"
+
+HIDE_TORCH = """
 import sys
 for name in ("torch", "onnx", "lightning"):
     sys.modules[name] = None
+"""
+
+WITHOUT_TORCH = f"""{HIDE_TORCH}
 import numpy as np
 from astroseg_networks.runtime import open_runtime
 answer = open_runtime(sys.argv[1], "unet", "auto", None)(np.ones((1, 2, 32, 48), "f4"))
@@ -24,6 +30,11 @@ for path, device in ((sys.argv[2], "auto"), (sys.argv[1], "cuda")):
         open_runtime(path, "unet", device, None)
     except Exception as error:
         print(type(error).__name__, error)
+"""
+
+FIND = f"""{HIDE_TORCH}
+import astroseg
+print(len(astroseg.find(sys.argv[1], sys.argv[2])))
 """
 
 NOT_IMPORTED = """
@@ -46,6 +57,11 @@ def test_runs_without_torch(files):
     for line in lines:
         assert line.startswith("PluginError")
         assert "needs PyTorch, which is not installed. Install it: pip install" in line
+
+
+@pytest.mark.parametrize("name", ["unet", "vae", "cae"])
+def test_finds_without_torch(name):
+    assert int(python(FIND, FIELD, name)) > 100
 
 
 def test_does_not_import_torch_on_a_cpu(files):

@@ -6,11 +6,19 @@ from astroseg_networks.vae_finder import VAEFinder
 
 from astroseg import AstrosegWarning, NoDetectionsWarning, UsageError
 from astroseg.testing import make_field, parametrize_finders
+from astroseg.testing.finder_checks import check_rotated_image
 
 
-@parametrize_finders(VAEFinder(device="cpu"), VAEFinder(device="cpu", weights="vae-prior", method="yen", samples=2))
+@parametrize_finders(VAEFinder(device="cpu"), VAEFinder(device="cpu", weights="vae-prior", samples=2, min_pixels=5))
 def test_conformance(finder, check):
     check(finder)
+
+
+@pytest.mark.xfail(
+    reason="Yen's threshold is so low that sources grow into the bumps of noise beside them", strict=True
+)
+def test_conformance_of_yen_when_turned():
+    check_rotated_image(VAEFinder(device="cpu", weights="vae-prior", method="yen"))
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +197,7 @@ class TestTrainer:
         for path in files[:2]:
             card = read_weights(path).card
             assert card["options"]["mode"] == "prior"
-            assert list(card["scores"]) == ["dice", "nats", "active"]
+            assert set(card["scores"]) == {"dice", "nats", "active"}
         answers = [_answer(path, patches) for path in files[:2]]
         for name in ("segmentation", "mean", "log_variance"):
             np.testing.assert_allclose(answers[0][name], answers[1][name], atol=1e-4)

@@ -6,8 +6,11 @@ import struct
 import zipfile
 
 import numpy as np
-import onnx
 import pytest
+
+pytest.importorskip("onnx", reason="needs the extra train")
+
+import onnx
 from astroseg_networks import weights
 from astroseg_networks.onnx_file import OnnxFileError, inspect_onnx
 from astroseg_networks.runtime import open_runtime
@@ -144,17 +147,25 @@ def sparse(model):
     model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [1, 1]))
 
 
+def stem(model):
+    return next(item for item in model.graph.initializer if item.name == "stem.0.weight.float16")
+
+
 def not_a_number(model):
-    tensor = next(item for item in model.graph.initializer if item.name == "stem.0.weight")
-    tensor.raw_data = np.full(list(tensor.dims), np.nan, "f4").tobytes()
+    tensor = stem(model)
+    tensor.raw_data = np.full(list(tensor.dims), np.nan, "f2").tobytes()
 
 
 def not_a_number_in_float_data(model):
     model.graph.initializer.append(helper.make_tensor("stranger", TensorProto.FLOAT, [1], [np.nan]))
 
 
+def not_a_number_in_int32_data(model):
+    model.graph.initializer.append(helper.make_tensor("stranger", TensorProto.FLOAT16, [1], [np.nan]))
+
+
 def wrong_shapes(model):
-    tensor = next(item for item in model.graph.initializer if item.name == "stem.0.weight")
+    tensor = stem(model)
     tensor.dims[1] //= 2
     tensor.raw_data = tensor.raw_data[: len(tensor.raw_data) // 2]
 
@@ -263,6 +274,7 @@ HOSTILE = {
     "sparse": (change_onnx(sparse), "sparse tensor"),
     "onnx with nan": (change_onnx(not_a_number), "not a finite number"),
     "onnx with nan in float_data": (change_onnx(not_a_number_in_float_data), "not a finite number"),
+    "onnx with nan as an integer": (change_onnx(not_a_number_in_int32_data), "float16 weights written as integers"),
     "onnx of wrong shapes": (change_onnx(wrong_shapes), "the model fails on shape (1, 2, 32, 32)"),
     "onnx of an unknown operator": (
         change_onnx(lambda model: setattr(model.graph.node[3], "op_type", "Stranger")),
@@ -339,6 +351,10 @@ def test_find_weights(files, tmp_path, monkeypatch):
     for name in ("tiny", "../small", "", "small.onnx.pt"):
         with pytest.raises(WeightsError, match=r"No weights named .* Shipped: small, small.int8"):
             find_weights(name)
+
+
+def test_shipped_files_are_small():
+    assert {path.name for path in weights.FOLDER.iterdir() if path.stat().st_size > 6_000_000} == set()
 
 
 def test_master_of(tmp_path):

@@ -26,7 +26,7 @@ class CAEFinder(PatchFinder):
     method : str
         Threshold on the probability of the pixels: ``fixed``, or ``yen``, from the histogram of the image.
     threshold : float
-        The fixed threshold.
+        The fixed threshold. Where no pixel is above it, ``yen`` finds nothing either.
     min_pixels : int, pixels
         Smaller islands are dropped.
 

@@ -25,7 +25,7 @@ def probability_of(score: np.ndarray, calibration: dict[str, Any]) -> np.ndarray
 
 
 def logit_of(probability: float, calibration: dict[str, Any]) -> float:
-    """Logit of the faintest peaks that have this probability, infinite where none has: the inverse of `probability_of`."""
+    """Logit of the peaks that have this probability, infinite where none has; the inverse of `probability_of`."""
     wanted = np.log(probability / (1 - probability))
     return float(np.interp(wanted, calibration["logit"], calibration["score"], right=np.inf))
 

@@ -110,7 +110,7 @@ def assign_pixels(maps: Maps, centres: Centres, beam: float) -> np.ndarray:
 
 
 def _own_neighbourhood(owner, maps, centres, beam) -> None:
-    """Every source has the pixel of its peak, and one that the segmentation misses the disk of half a beam around it."""
+    """Every source has the pixel of its peak; one that the segmentation misses, the disk of half a beam around it."""
     reach = int(np.ceil(beam / 2))
     lost = owner[centres.row, centres.column] != np.arange(1, centres.row.size + 1)
     lost &= maps["segmentation"][0][centres.row, centres.column] < 0

@@ -1,8 +1,9 @@
 """From a trained network to the files that ship: the master, and the two ONNX files made from it.
 
 The master is stored as float16 and computed in float32: half the size, and the rounding is part of the network, as the
-scores in the card are those of the master. The ONNX file holds float32: with batch norm folded into the convolutions
-its weights are no float16 any more, and rounding them again would move the maps by 1e-3 and more.
+scores in the card are those of the master. The ONNX file holds the same numbers, and a cast to float32 for each tensor:
+ONNX Runtime casts them, and folds batch norm into the convolutions, when it loads the file. Folded here they would be
+no float16 any more: twice the size, or rounded once more.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnxruntime.quantization import (  # type: ignore[import-untyped]
+from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
     QuantType,
     quantize_static,
 )
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxscript import optimizer
 from safetensors.torch import save
 
 from astroseg_networks.runtime import Build, load_network
@@ -103,11 +106,15 @@ def export_onnx(master: Path, build: Build, example: np.ndarray) -> Path:
             input_names=["image"],
             output_names=names,
             dynamic_shapes=({0: free, 2: free, 3: free},),
+            optimize=False,  # it would fold batch norm
             verbose=False,
         )
-    assert program is not None
+        assert program is not None
+        optimizer.fold_constants(program.model)
+        optimizer.remove_unused_nodes(program.model)
     model = program.model_proto
     _without_notes(model)
+    _store_as_float16(model.graph)
     text = json.dumps(weights.card, sort_keys=True)
     return _save(model, master.with_suffix(".onnx"), {"card": text, "master_sha256": weights.sha256})
 
@@ -133,23 +140,25 @@ def export_int8(path: Path, batches: Iterable[np.ndarray]) -> Path:
     instructions of x86, and with the eighth bit those of processors without VNNI would overflow: the answer would
     depend on the processor. The last layers stay in float32, for integer logits tie between neighbours.
     """
-    model = onnx.load(path)
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        made = Path(folder) / "int8.onnx"
+        folded, made = Path(folder) / "folded.onnx", Path(folder) / "int8.onnx"
+        quant_pre_process(path, folded, skip_symbolic_shape=True)
         quantize_static(
-            path,
+            folded,
             made,
             _Batches(batches),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=_QUANTISED,
-            nodes_to_exclude=_last_layers(model.graph),
+            nodes_to_exclude=_last_layers(onnx.load(folded).graph),
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
         )
         quantised = onnx.load(made)
-    return _save(quantised, path.with_suffix(".int8.onnx"), {item.key: item.value for item in model.metadata_props})
+    _without_unused_domains(quantised)
+    metadata = {item.key: item.value for item in onnx.load(path).metadata_props}
+    return _save(quantised, path.with_suffix(".int8.onnx"), metadata)
 
 
 @contextmanager
@@ -198,6 +207,32 @@ def _without_notes(model) -> None:
         item.ClearField("metadata_props")
         item.ClearField("doc_string")
     graph.ClearField("value_info")
+
+
+def _without_unused_domains(model) -> None:
+    """Remove the import of operators that ONNX Runtime knows and the model does not use."""
+    used = {node.domain for node in model.graph.node}
+    kept = [item for item in model.opset_import if item.domain in used]
+    model.ClearField("opset_import")
+    model.opset_import.extend(kept)
+
+
+def _store_as_float16(graph) -> None:
+    """Store each float32 tensor that float16 holds exactly in that, and cast it in the graph."""
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT:
+            continue
+        values = onnx.numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if np.array_equal(half, values):
+            name, stored = tensor.name, f"{tensor.name}.float16"
+            tensor.CopyFrom(onnx.numpy_helper.from_array(half, stored))
+            casts.append(onnx.helper.make_node("Cast", [stored], [name], f"{name}.cast", to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    graph.ClearField("node")
+    graph.node.extend(nodes)
 
 
 def _save(model, path: Path, metadata: Mapping[str, str]) -> Path:

@@ -11,7 +11,7 @@ CANONICAL_BEAM = 2.5
 
 
 def network_input(significance: np.ndarray, beam: float) -> np.ndarray:
-    """asinh of the image, and a plane with the logarithm of the beam.
+    """Asinh of the image, and a plane with the logarithm of the beam.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ _NODE, _INITIALIZER, _SPARSE_INITIALIZER = 1, 5, 15
 _ATTRIBUTE, _NODE_DOMAIN, _TENSOR, _TENSORS = 5, 7, 5, 10
 _REFUSED_ATTRIBUTES = {6: "a subgraph", 11: "subgraphs", 22: "a sparse tensor", 23: "sparse tensors"}
 # TensorProto
-_DATA_TYPE, _FLOAT_DATA, _RAW_DATA, _DOUBLE_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 2, 4, 9, 10, 13, 14
+_DATA_TYPE, _FLOAT_DATA, _INT32_DATA, _RAW_DATA, _DOUBLE_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 2, 4, 5, 9, 10, 13, 14
 _FLOATS: dict[object, str] = {1: "<f4", 10: "<f2", 11: "<f8"}  # values of data_type -> their bytes in raw_data
 
 _STANDARD = {b"", b"ai.onnx"}  # domains
@@ -114,6 +114,9 @@ def _check_tensor(tensor) -> None:
         msg = "keeps weights in another file (external data), which is refused"
         raise OnnxFileError(msg)
     raw = next((_FLOATS.get(value) for field, value in reversed(fields) if field == _DATA_TYPE), None)
+    if raw == "<f2" and any(field == _INT32_DATA for field, _ in fields):
+        msg = "has float16 weights written as integers, which is refused"
+        raise OnnxFileError(msg)
     for field, value in fields:
         kind = {_RAW_DATA: raw, _FLOAT_DATA: "<f4", _DOUBLE_DATA: "<f8"}.get(field)
         if kind and not np.isfinite(_numbers(value, kind)).all():

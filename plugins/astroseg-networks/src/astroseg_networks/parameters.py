@@ -19,22 +19,38 @@ from astroseg_networks.normalisation import CANONICAL_BEAM
 __all__ = ["put_parameters"]
 
 TOUCHING = 8  # bit of the column flags: the label shares a border with another one
-LEAST_ERROR = 0.02  # of a measured flux, relative: isophotes of sources that are no Gaussians
+LEAST_ERROR = 0.02  # of a measured flux, relative: sources are no Gaussians
+SHAPE_ERROR = 0.3  # of the flux outside the label as the network's shape has it, relative
+ISOPHOTE_ERROR = 1.5  # over S/N, of the flux: what a pixel of noise does to the isophote
+LEAST_SHARE = 0.5  # of the flux that falls on the label; more is not added than was seen
 POSITION_ERROR = 0.05  # beams: of the network's positions, on skies that were simulated
 
 
 def put_parameters(
-    catalog: QTable, image: CCDData, grid: Grid, centres: Centres, found: dict[str, np.ndarray], index: np.ndarray
+    catalog: QTable,
+    image: CCDData,
+    labels: np.ndarray,
+    significance: np.ndarray,
+    grid: Grid,
+    centres: Centres,
+    found: dict[str, np.ndarray],
+    index: np.ndarray,
 ) -> None:
     """Join fluxes and positions by their variances, and take sizes without the beam from the network.
 
-    Of sources that touch others, or whose label is in pieces, what was measured counts for nothing.
+    What was measured of the flux is the sum over the label, over the share of the source that falls on it. How much
+    that is says the network's shape, and of bright sources the faintest pixel, as for `astroseg.measure`: of faint
+    ones it is noise, for the outline of the label is no isophote of the image. Of sources that touch others, or whose
+    label is in pieces, what was measured counts for nothing.
 
     Parameters
     ----------
     catalog : `~astropy.table.QTable`
         Of `astroseg.measure`, with the column ``unet_n_parts``; changed in place.
     image : `~astropy.nddata.CCDData`
+    labels : 2-D `~numpy.ndarray` of int32
+    significance : 2-D `~numpy.ndarray`
+        The image in units of its noise.
     grid : Grid
     centres : Centres
     found : dict of `~numpy.ndarray`
@@ -43,31 +59,60 @@ def put_parameters(
         Centre of each row.
     """
     found = {name: values[index] for name, values in found.items()}
+    place, covariance = grid.positions(centres.x[index], centres.y[index]), grid.covariances(found["covariance"])
     alone = (np.asarray(catalog["flags"]) & TOUCHING == 0) & (np.asarray(catalog["unet_n_parts"]) <= 1)
-    _put_flux(catalog, image, found, alone)
-    _put_position(catalog, image, grid.positions(centres.x[index], centres.y[index]), alone)
-    _put_shape(catalog, image, grid.covariances(found["covariance"]))
+    summed, share = _on_labels(labels, significance, place, covariance + _beam(image))
+    _put_flux(catalog, image, found, alone, summed / _beam_area(image), share)
+    _put_position(catalog, image, place, alone)
+    _put_shape(catalog, image, covariance)
     for axis in ("major", "minor"):
         catalog[f"unet_{axis}_error"] = found[f"{axis}_error"].astype(np.float32)
         catalog[f"unet_{axis}_error"].info.description = f"Standard error of the logarithm of deconvolved_{axis}"
 
 
-def _beam_area(image: CCDData) -> float:
+def _beam(image: CCDData) -> np.ndarray:
+    """Covariance of the beam, pixels squared."""
     beam = beam_covariance(image.meta.get("beam"), image.wcs)
-    return 2 * np.pi * (CANONICAL_BEAM / FWHM_PER_SIGMA) ** 2 if beam is None else 2 * np.pi * np.linalg.det(beam) ** 0.5
+    return np.eye(2) * (CANONICAL_BEAM / FWHM_PER_SIGMA) ** 2 if beam is None else beam
 
 
-def _put_flux(catalog, image, found, alone) -> None:
-    factor, _ = flux_scale(image)
-    flux = found["flux"] * catalog["local_rms"].value * _beam_area(image) * factor
-    measured, error = catalog["flux"].value, catalog["flux_err"].value
+def _beam_area(image: CCDData) -> float:
+    """Pixels."""
+    return 2 * np.pi * float(np.sqrt(np.linalg.det(_beam(image))))
+
+
+def _on_labels(labels, values, place, covariance) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of the values on each label, and the share of a Gaussian of given place and covariance that falls on it."""
+    inside = np.flatnonzero(labels)
+    source = labels.ravel()[inside] - 1
+    row, column = np.divmod(inside, labels.shape[1])
+    x, y = column - place[0][source], row - place[1][source]
+    (xx, xy), (_, yy) = np.moveaxis(np.linalg.inv(covariance), 0, -1)
+    height = np.exp(-0.5 * (xx[source] * x * x + 2 * xy[source] * x * y + yy[source] * y * y))
+    height /= (2 * np.pi * np.sqrt(np.linalg.det(covariance)))[source]
+    summed, share = (np.bincount(source, what, place[0].size) for what in (values.ravel()[inside], height))
+    return summed, np.clip(share, LEAST_SHARE, 1)
+
+
+def _put_flux(catalog, image, found, alone, summed, share) -> None:
+    factor = catalog["local_rms"].value * _beam_area(image) * flux_scale(image)[0]
+    flux = found["flux"] * factor
     with np.errstate(divide="ignore", invalid="ignore"):
-        variance = np.fmax(error / measured, LEAST_ERROR) ** 2
+        measured, variance = _measured_flux(catalog, summed * factor, share)
         usable = alone & (measured > 0) & np.isfinite(variance)
-        share = np.where(usable, 1 / (1 + variance / found["flux_error"] ** 2), 0)
-        joined = flux * np.exp(share * np.log(np.where(usable, measured / flux, 1)))
-    relative = found["flux_error"] * np.sqrt(1 - share)
+        weight = np.where(usable, 1 / (1 + variance / found["flux_error"] ** 2), 0)
+        joined = flux * np.exp(weight * np.log(np.where(usable, measured / flux, 1)))
+        relative = np.where(usable, np.sqrt(weight * variance), found["flux_error"])
     catalog["flux"].value[:], catalog["flux_err"].value[:] = joined, joined * relative
+
+
+def _measured_flux(catalog, summed, share) -> tuple[np.ndarray, np.ndarray]:
+    """Sum over the label with what lies outside, by the network's shape and by the isophote, and relative variance."""
+    by_shape, by_isophote = (SHAPE_ERROR * (1 - share)) ** 2, (ISOPHOTE_ERROR / catalog["snr"].value) ** 2
+    weight = by_isophote / (by_shape + by_isophote)
+    measured = np.exp(weight * np.log(summed / share) + (1 - weight) * np.log(catalog["flux"].value))
+    noise = np.fmax(catalog["flux_err"].value / measured, LEAST_ERROR)
+    return measured, noise**2 + weight * by_shape
 
 
 def _put_position(catalog, image, place, alone) -> None:
@@ -78,9 +123,8 @@ def _put_position(catalog, image, place, alone) -> None:
     measured = _centroid_error(catalog, errors) / scale
     own = POSITION_ERROR * np.sqrt(_beam_area(image))
     share = np.where(alone & np.isfinite(measured), 1 / (1 + (measured / own) ** 2), 0)
-    x, y = (
-        share * catalog[name].value + (1 - share) * at for name, at in zip(("x_centroid", "y_centroid"), place, strict=True)
-    )
+    x = share * catalog["x_centroid"].value + (1 - share) * place[0]
+    y = share * catalog["y_centroid"].value + (1 - share) * place[1]
     catalog["x_centroid"].value[:], catalog["y_centroid"].value[:] = x, y
     for name, values, error in zip(names, to_sky(image.wcs, x, y), errors, strict=False):
         catalog[name].value[:] = values * (3600 if name.startswith("hpc") else 1)
@@ -91,7 +135,8 @@ def _centroid_error(catalog, errors) -> np.ndarray:
     """Standard error of the centroid in the unit of the sizes; without a sky about half the width over S/N."""
     if errors:
         return np.hypot(*errors).to_value("arcsec") / np.sqrt(2)
-    return np.sqrt(catalog["fwhm_major"] * catalog["fwhm_minor"]).value / (2 * catalog["snr"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.sqrt(catalog["fwhm_major"] * catalog["fwhm_minor"]).value / (2 * catalog["snr"])
 
 
 _POSITIONS = {

@@ -73,10 +73,12 @@ class PatchFinder(SourceFinder):
             warnings.warn(
                 f"{self.name} has not been trained for {image.meta['name']}: {unknown}.", AstrosegWarning, stacklevel=2
             )
-        maps = self.maps(image)
+        runtime = self._runtime()
+        maps = self._maps(runtime, image)
         labels = self.label(maps["probability"], image.mask)
         catalog = self.measure(maps, labels, image)
         catalog["flags"] |= UNTRAINED if unknown else 0
+        catalog.meta["weights_sha256"] = runtime.sha256
         return self.detections(image, catalog, labels, maps["probability"])
 
     def maps(self, image: Any) -> dict[str, np.ndarray]:
@@ -91,8 +93,13 @@ class PatchFinder(SourceFinder):
         dict of `~numpy.ndarray` of float32, shape (ny, nx)
             ``probability`` to lie above the isophote, 0 where blank, and what else the finder offers.
         """
-        image = _standardized(image)
-        runtime = open_runtime(self.weights, self.architecture, self.device, self.build, maps=MAPS)
+        self.validate()
+        return self._maps(self._runtime(), _standardized(image))
+
+    def _runtime(self) -> Runtime:
+        return open_runtime(self.weights, self.architecture, self.device, self.build, maps=MAPS)
+
+    def _maps(self, runtime: Runtime, image: CCDData) -> dict[str, np.ndarray]:
         whole = tuple(slice(0, length) for length in image.shape)
         sky = np.arcsinh(image.meta["background"].significance(image.data, image.mask, whole))
         maps = average_patches(partial(self.run, runtime), sky, size=self.size, step=self.size // 2, batch=self.batch)
@@ -103,9 +110,10 @@ class PatchFinder(SourceFinder):
     def label(self, probability: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
         """The label image of a map of probabilities: what is connected above the threshold."""
         threshold = self.threshold
-        if self.method == "yen":
-            seen = probability if mask is None else probability[~mask]
-            threshold = float(threshold_yen(seen)) if np.ptp(seen) > 0 else np.inf
+        seen = probability if mask is None else probability[~mask]
+        # On empty sky Yen would divide what is no more than ripples of the network.
+        if self.method == "yen" and np.max(seen, initial=0) > threshold:
+            threshold = float(threshold_yen(seen))
         return remove_small(components(probability > threshold), self.min_pixels)
 
     def measure(self, maps: dict[str, np.ndarray], labels: np.ndarray, image: CCDData) -> QTable:

@@ -168,7 +168,7 @@ def _has_gpu(device: str) -> bool:
 
 
 def _onnx(weights: Weights) -> Callable[[np.ndarray], Maps]:
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised, too

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from astroseg_networks.normalisation import network_input
+from astroseg_networks.weights import WeightsError
 
 __all__ = ["HALO", "OWN", "scan"]
 
@@ -52,7 +53,7 @@ def scan(
                 for part, read in zip(own, (rows, columns), strict=True)
             )
             for name, values in maps.items():
-                values[:, *own] = answer[name][0][:, *crop]
+                values[:, *own] = _finite(answer[name][0])[:, *crop]
 
 
 def _patch(start: int, length: int) -> slice:
@@ -61,3 +62,10 @@ def _patch(start: int, length: int) -> slice:
 
 def _rounded(length: int) -> int:
     return -(-length // STRIDE) * STRIDE
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).all():
+        msg = "The network answers with something that is not a finite number: its weights are damaged."
+        raise WeightsError(msg)
+    return values

@@ -100,7 +100,8 @@ class UNetFinder(SourceFinder):
         catalog = measure(image, labels)
         catalog["probability"] = probability_of(centres.score[index], calibration)
         list_parts(catalog, labels, significance, image)
-        put_parameters(catalog, image, grid, centres, source_parameters(maps, centres, sky, grid.beam), index)
+        parameters = source_parameters(maps, centres, sky, grid.beam)
+        put_parameters(catalog, image, labels, significance, grid, centres, parameters, index)
         catalog["flags"] |= UNTRAINED if unknown else 0
         catalog.meta["weights_sha256"] = runtime.sha256
         return self.detections(image, catalog, labels, _probability(grid, maps, image.mask))
@@ -158,12 +159,13 @@ def _owner_on_image(grid, owner, segmentation, centres) -> np.ndarray:
 
     Where several peaks lie in one pixel of the image, it belongs to the most probable one.
     """
-    inside = np.where(owner > 0, np.fmax(segmentation, 1e-3), np.fmin(segmentation, -1e-3))
+    height = np.clip(np.abs(segmentation), 1e-3, 4) * np.where(owner > 0, np.float32(1), np.float32(-1))
     nearest = grid.restore(expand_labels(owner, 2), 0)
-    found = np.where(grid.restore(np.clip(inside, -4, 4), 1) > 0, nearest, 0).astype(np.int32)
-    x, y = grid.positions(centres.column, centres.row)
-    row, column = (
-        np.clip(np.rint(at).astype(np.intp), 0, length - 1) for at, length in zip((y, x), found.shape, strict=True)
-    )
-    found[row[::-1], column[::-1]] = np.arange(row.size, 0, -1)
+    found = np.where(grid.restore(height, 1) > 0, nearest, np.int32(0))
+    place = np.stack(grid.positions(centres.column, centres.row))
+    inside = np.clip(place, 0, np.array(grid.image_shape[::-1])[:, np.newaxis] - 1)
+    # The grid may be larger than the image: its corners show nothing.
+    number = np.flatnonzero(np.abs(grid.matrix @ (place - inside)).max(axis=0) < 1.5)[::-1]
+    column, row = np.rint(inside[:, number]).astype(np.intp)
+    found[row, column] = number + 1
     return found
