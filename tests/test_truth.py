@@ -11,9 +11,9 @@ from astropy.table import Table
 from helpers import make_wcs
 
 from astroseg import AstrosegWarning, find, read_image
-from astroseg.errors import UsageError
 from astroseg.catalog import FORMATS as ENDINGS
 from astroseg.catalog import write_catalog
+from astroseg.errors import UsageError
 from astroseg.sky import to_pixels, to_sky
 from astroseg.truth import FORMATS, read_truth
 from astroseg.truth.formats import recognise

@@ -317,12 +317,12 @@ def test_weights_come_in_three_forms_that_load_and_agree(tmp_path, capsys):
         np.testing.assert_allclose(first[name], second[name], atol=1e-4)
     assert open_runtime(str(files[2]), "unet", "cpu", SmallTrainer.build)(image)["centre"].shape == (2, 1, 80, 64)
     more = SmallTrainer(steps=1, batch=1, size=64, rate=1e-9, workers=0, device="cpu", start=str(files[0]))
-    network = more._started()
+    network = more._started(str(files[0]))
     assert network.training
     expected = load_network(read_weights(files[0]), UNetTrainer.build).state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
     with pytest.raises(Exception, match="Cannot begin with the weights"):
-        UNetTrainer(start=str(files[0]))._started()
+        UNetTrainer()._started(str(files[0]))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ __all__ = ["CAETrainer"]
 CALIBRATED = 8  # skies that the ranges of the integers are measured on
 
 
-class CAETrainer(NetworkTrainer):
+class CAETrainer(NetworkTrainer[Any]):
     """Trains the convolutional autoencoder on patches of simulated radio skies.
 
     Parameters

@@ -73,4 +73,8 @@ class History:
         writer.writeheader()
         for row in rows:
             writer.writerow({name: value if isinstance(value, int) else f"{value:.6g}" for name, value in row.items()})
-        write_all({folder / "history.csv": lambda path: path.write_text(text.getvalue(), encoding="utf-8")})
+
+        def write(path: Path) -> None:
+            path.write_text(text.getvalue(), encoding="utf-8")
+
+        write_all({folder / "history.csv": write})

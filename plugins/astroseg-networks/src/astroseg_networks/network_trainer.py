@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from importlib import metadata
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -26,7 +26,10 @@ LICENCE = "BSD-3-Clause"
 PACKAGES = ("astroseg", "astroseg-networks", "torch", "lightning", "numpy")
 
 
-class NetworkTrainer(Trainer):
+T = TypeVar("T", bound=Task)
+
+
+class NetworkTrainer(Trainer, Generic[T]):
     """Base of the trainers of networks. Its options are those that a subclass stores.
 
     A subclass makes the network (`build`) and its task (`task`), and says what is to be known of both (`facts`).
@@ -49,15 +52,15 @@ class NetworkTrainer(Trainer):
         """The network, with weights drawn at random."""
         raise NotImplementedError
 
-    def task(self, network: torch.nn.Module) -> Task:
+    def task(self, network: torch.nn.Module) -> T:
         """What the network learns, and from what."""
         raise NotImplementedError
 
-    def facts(self, task: Task) -> dict[str, Any]:
+    def facts(self, task: T) -> dict[str, Any]:
         """What the card says of this network and its data: ``normalisation``, ``calibration``, ``data``, ..."""
         raise NotImplementedError
 
-    def batches(self, task: Task) -> list[np.ndarray]:
+    def batches(self, task: T) -> list[np.ndarray]:
         """What the network will see: several inputs of shape (n, channels, ny, nx), n of 2 or more.
 
         Where ny and nx are free, they differ.
@@ -67,7 +70,7 @@ class NetworkTrainer(Trainer):
     def train(self, folder: Path, *, quiet: bool = False) -> list[Path]:
         """Train, or go on with a training that was interrupted; see `astroseg.Trainer.train`."""
         torch.manual_seed(self.seed)
-        network = self.build(self.arguments) if self.start is None else self._started()
+        network = self.build(self.arguments) if self.start is None else self._started(self.start)
         task = self.task(network)
         history = fit(task, self.recipe(), folder, self.device, [] if quiet else [TrainingProgress(self.steps)])
         if rank_zero_only.rank:  # of several processes the first one writes
@@ -75,9 +78,9 @@ class NetworkTrainer(Trainer):
         load_best(task.network, folder)
         return self.write(network.eval(), task, history, folder)
 
-    def _started(self) -> torch.nn.Module:
+    def _started(self, start: str) -> torch.nn.Module:
         """The network, with the weights to begin with."""
-        path = find_weights(self.start)
+        path = find_weights(start)
         held = read_weights(master_of(path) if path.suffix == ".onnx" else path)
         if held.card["architecture"] != self._architecture():
             msg = f"Cannot begin with the weights {held.path}: they are of {held.card['architecture']}."
@@ -93,14 +96,14 @@ class NetworkTrainer(Trainer):
         workers = _workers(self.device) if self.workers is None else self.workers
         return Recipe(**{name: getattr(self, name) for name in names}, workers=workers)
 
-    def write(self, network: torch.nn.Module, task: Task, history: History, folder: Path) -> list[Path]:
+    def write(self, network: torch.nn.Module, task: T, history: History, folder: Path) -> list[Path]:
         """Write the weights, in all the forms that a finder takes."""
         batches = self.batches(task)
         master = save_master(network, self.card(task, history), folder / f"{self.name}.safetensors")
         onnx = export_onnx(master, self.build, batches[0])
         return [master, onnx, export_int8(onnx, batches)]
 
-    def card(self, task: Task, history: History) -> dict[str, Any]:
+    def card(self, task: T, history: History) -> dict[str, Any]:
         """Everything that is to be known of the weights."""
         best = history.best
         return {

@@ -267,7 +267,7 @@ def _precision(accelerator: str) -> Any:
     """Bfloat16 where the hardware has it: with BatchNorm 3.5 times as fast, on a CPU; emulated it would be slower."""
     if accelerator == "cuda":
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    able = getattr(torch.cpu, "get_capabilities", dict)()  # older releases do not say
+    able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older releases do not say
     return "bf16-mixed" if able.get("avx512_bf16") or able.get("amx_bf16") else "32-true"
 
 

@@ -7,6 +7,8 @@ pixels again, so that nothing is lost and a convolution costs a quarter.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -46,12 +48,12 @@ class UNet(nn.Module):
     def __init__(self, widths: tuple[int, ...] = (32, 64, 96, 128), depths: tuple[int, ...] = (1, 1, 2, 2)) -> None:
         super().__init__()
         self.stem = _convolution(8, widths[0])
-        self.down = nn.ModuleList(_convolution(a, b, stride=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(_convolution(a, b, stride=2) for a, b in pairwise(widths))
         self.encoders = nn.ModuleList(
             nn.Sequential(*(_Residual(width) for _ in range(depth)))
             for width, depth in zip(widths, depths, strict=True)
         )
-        self.up = nn.ModuleList(_Up(b, a) for a, b in zip(widths, widths[1:], strict=False))
+        self.up = nn.ModuleList(_Up(b, a) for a, b in pairwise(widths))
         self.decoders = nn.ModuleList(_Residual(width) for width in widths[:-1])
         self.places = _Head(widths[0], [HEADS[name] for name in PLACES])
         self.shapes = _Head(widths[0], [HEADS[name] for name in SHAPES])

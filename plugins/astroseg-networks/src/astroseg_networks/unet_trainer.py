@@ -20,7 +20,7 @@ __all__ = ["UNetTrainer"]
 CALIBRATED = 8  # pairs of patches, on which the ranges of the features are measured
 
 
-class UNetTrainer(NetworkTrainer):
+class UNetTrainer(NetworkTrainer[UNetTask]):
     """Trains the U-Net, on simulated radio skies or on your own images.
 
     Parameters

@@ -18,7 +18,7 @@ MODES = {"image": VAETask, "masks": MaskTask, "prior": PriorTask}
 CALIBRATED = 8  # skies that the ranges of the integers are measured on
 
 
-class VAETrainer(NetworkTrainer):
+class VAETrainer(NetworkTrainer[Any]):
     """Trains the variational autoencoder on patches of simulated radio skies.
 
     Parameters
