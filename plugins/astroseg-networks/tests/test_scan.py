@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from astroseg_networks.normalisation import CANONICAL_BEAM
-from astroseg_networks.scan import HALO, OWN, scan
+from astroseg_networks.scan import scan
 from astroseg_networks.weights import WeightsError
 from scipy import ndimage
 
@@ -20,6 +20,16 @@ class Network:
         self.seen.append(batch)
         answer = ndimage.correlate(batch[0, 0], KERNEL, mode="constant")
         return {"one": answer[None, None], "two": np.stack([answer, batch[0, 1]])[None], "other": None}
+
+
+OWN, HALO = 512, 64
+
+
+@pytest.fixture(autouse=True)
+def small_patches(monkeypatch):
+    """This network looks 3 pixels far, and images of several patches are to be small."""
+    monkeypatch.setattr("astroseg_networks.scan.OWN", OWN)
+    monkeypatch.setattr("astroseg_networks.scan.HALO", HALO)
 
 
 def maps(shape):

@@ -11,8 +11,8 @@ from astroseg_networks.weights import WeightsError
 
 __all__ = ["HALO", "OWN", "scan"]
 
-OWN = 512  # pixels that each patch answers for, in both directions
-HALO = 64  # pixels around them that it sees
+OWN = 1280  # pixels that each patch answers for, in both directions
+HALO = 160  # pixels around them that it sees: all that an answer of the U-Net depends on
 STRIDE = 16
 
 
