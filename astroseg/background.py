@@ -23,7 +23,7 @@ from astroseg.errors import ImageError, UsageError
 from astroseg.header import pixel_scale
 from astroseg.image import read_map
 
-__all__ = ["Background", "MeshMap", "standardize"]
+__all__ = ["Background", "MeshMap", "significance", "standardize"]
 
 Region = tuple[slice, slice]
 
@@ -166,6 +166,25 @@ def standardize(image: CCDData, background: Any = "mesh", noise: Any = None, mes
     result.psf = image.psf
     result.meta["background"] = Background(level_map, rms_map, method)
     return result
+
+
+def significance(image: CCDData) -> np.ndarray:
+    """Return the whole image in units of its noise, background off.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        From `~astroseg.read_image`; background and noise are measured unless `standardize` did before.
+
+    Returns
+    -------
+    2-D `~numpy.ndarray` of float32, shape (ny, nx)
+        0 where blank.
+    """
+    if "background" not in image.meta:
+        image = standardize(image)
+    whole = (slice(0, image.shape[0]), slice(0, image.shape[1]))
+    return image.meta["background"].significance(image.data, image.mask, whole)
 
 
 def _describe(what, size) -> str:

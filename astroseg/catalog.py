@@ -7,7 +7,7 @@ import platform
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
@@ -20,10 +20,20 @@ from astroseg.header import pixel_scale, sky_kind
 from astroseg.image import checksum
 from astroseg.sky import sky_frame
 
+if TYPE_CHECKING:
+    from astroseg.finder import SourceFinder
+
 __all__ = [
+    "BLANK",
     "COLUMNS",
+    "DEGENERATE",
+    "EDGE",
     "FLAGS",
     "FORMATS",
+    "SATURATED",
+    "TOUCHING",
+    "UNTRAINED",
+    "UNTRUSTED",
     "Column",
     "columns_for",
     "complete",
@@ -32,15 +42,18 @@ __all__ = [
     "write_catalog",
 ]
 
-#: Bits of the column ``flags``.
+EDGE, BLANK, SATURATED, TOUCHING, UNTRUSTED, DEGENERATE, UNTRAINED = 1, 2, 4, 8, 16, 32, 64
+
+#: Bits of the column ``flags``. They have names in this module, in this order: ``EDGE``, ``BLANK``, ``SATURATED``,
+#: ``TOUCHING``, ``UNTRUSTED``, ``DEGENERATE``, ``UNTRAINED``.
 FLAGS = {
-    1: "touches the edge of the image",
-    2: "next to blank pixels",
-    4: "holds saturated pixels",
-    8: "shares a border with another source (deblended or blended)",
-    16: "correction of flux and size for the isophote not trusted (faint, or not Gaussian)",
-    32: "position or size could not be measured",
-    64: "the finder was not trained for images like this one",
+    EDGE: "touches the edge of the image",
+    BLANK: "next to blank pixels",
+    SATURATED: "holds saturated pixels",
+    TOUCHING: "shares a border with another source (deblended or blended)",
+    UNTRUSTED: "correction of flux and size for the isophote not trusted (faint, or not Gaussian)",
+    DEGENERATE: "position or size could not be measured",
+    UNTRAINED: "the finder was not trained for images like this one",
 }
 
 # Distributions that every finder rests on, beside NumPy.
@@ -176,7 +189,7 @@ def complete(values: Any, image: CCDData) -> QTable:
     return table
 
 
-def stamp(catalog: QTable, finder: Any, image: CCDData) -> None:
+def stamp(catalog: QTable, finder: SourceFinder, image: CCDData) -> None:
     """Note where a catalogue comes from, in its ``meta``."""
     from astroseg.plugins import package_of
 
@@ -186,6 +199,7 @@ def stamp(catalog: QTable, finder: Any, image: CCDData) -> None:
     provenance = {
         "backend": finder.name,
         "parameters": _plain(finder.get_params()),
+        **finder.identity(),
         "package": package,
         "package_version": version,
         "astroseg_version": __version__,

@@ -118,11 +118,11 @@ def _refuse_twice(names) -> None:
 
 
 def compare(
-    images: Sequence[Any],
+    images: Any,
     backends: str | Sequence[Backend],
     folder: str | Path,
     *,
-    truth: Sequence[Any] = (),
+    truth: Any = (),
     truth_format: str | None = None,
     radius: float | u.Quantity = 0.5,
     background: Any = None,
@@ -137,13 +137,14 @@ def compare(
     Parameters
     ----------
     images : sequence of anything that `~astroseg.read_image` takes
+        A single one need not be in a list.
     backends : str or sequence of Backend
         See `parse_backends`.
     folder : path
         Detections go to its folder ``detections``, and come from there where image, options and versions are the
         same as in an earlier run.
     truth : sequence of path, table (astropy, pandas or a dict) or `~astroseg.truth.Truth`, optional
-        One an image.
+        One an image; a single one need not be in a list.
     truth_format : str, optional
         See `~astroseg.truth.read_truth`.
     radius : float or `~astropy.units.Quantity`
@@ -173,6 +174,7 @@ def compare(
     [12, 12]
     """
     chosen = parse_backends(backends) if isinstance(backends, str) else list(backends)
+    images, truth = _listed(images), _listed(truth)
     if truth and len(truth) != len(images):
         msg = f"There are {len(images)} images and {len(truth)} truth files; give one for each image, in their order."
         raise UsageError(msg)
@@ -193,6 +195,11 @@ def compare(
             if tell is not None:
                 tell(run)
     return Comparison(chosen, fields, runs, radius)
+
+
+def _listed(given: Any) -> list[Any]:
+    """A path, an image and a table are one thing, a sequence is several."""
+    return list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
 
 
 def _truth(given: Any, image: CCDData, form: str | None) -> Truth:

@@ -132,6 +132,14 @@ class SourceFinder(Configurable):
         msg = f"The finder '{self.name}' does not implement find()."
         raise PluginError(msg)
 
+    def identity(self) -> dict[str, str]:
+        """Return hashes of the files that decide the result, such as weights, by name: ``weights_sha256``.
+
+        They are noted in the catalogue, and compared when a run is resumed. The result is not computed for this: hash
+        the file, don't load it.
+        """
+        return {}
+
     def detections(
         self, image: CCDData, catalog: QTable, labels: np.ndarray, probability: np.ndarray | None = None
     ) -> Detections:

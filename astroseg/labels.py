@@ -60,7 +60,7 @@ def remove_small(labels: np.ndarray, min_pixels: int) -> np.ndarray:
 
 def _keep(labels, keep, min_pixels):
     """Keep some labels, at least ``min_pixels`` large, and number them anew."""
-    inside = np.flatnonzero(labels)  # few of many pixels: a pass over all of them costs ten times as much
+    inside = np.flatnonzero(labels)  # few of many pixels
     old = labels.ravel()[inside]
     if min_pixels > 1:
         keep = keep & (np.bincount(old, minlength=keep.size) >= min_pixels)

@@ -11,17 +11,15 @@ from astropy.table import QTable
 
 from astroseg.background import standardize
 from astroseg.beam import FWHM_PER_SIGMA
-from astroseg.catalog import complete, flux_scale
+from astroseg.catalog import DEGENERATE, TOUCHING, UNTRUSTED, complete, flux_scale
 from astroseg.ellipse import PIXEL_VARIANCE, axis_variances, fwhm_from_covariance
 from astroseg.header import pixel_scale, sky_kind
 from astroseg.isophote import isophote_shares
 from astroseg.labels import components
 from astroseg.sky import beam_covariance, local_matrix, to_sky
-from astroseg.sums import TOUCHING, Sums, sum_labels
+from astroseg.sums import Sums, sum_labels
 
 __all__ = ["measure"]
-
-UNTRUSTED, DEGENERATE = 16, 32  # bits of the column flags; the others come with the sums
 
 
 def measure(

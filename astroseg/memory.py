@@ -59,7 +59,7 @@ class PeakMemory:
         self._done.set()
         if math.isfinite(self._start):
             self._watch.join()
-            self.megabytes = (_status("VmHWM") - self._start + self._others) / MEGABYTE
+            self.megabytes = max(_status("VmHWM") - self._start + self._others, 0) / MEGABYTE
 
     def _look(self) -> None:
         while not self._done.wait(INTERVAL):

@@ -69,7 +69,7 @@ def render_gaussians(
     index = np.flatnonzero(drawable & np.isfinite(covariance).all(axis=(1, 2)))
     covariance, narrow = _thick_enough(covariance[index])
     peak = total[index] / (2 * np.pi * np.sqrt(np.linalg.det(covariance)))
-    # In units of the brightest source float32 holds any physical unit, and is twice as fast.
+    # In units of the brightest source, so that float32 holds any physical unit.
     unit = float(np.max(np.abs(peak), initial=0)) or 1.0
     reach = _reach(np.abs(peak), faintest)
     low, high = _boxes(shape, x[index], y[index], covariance, reach, narrow)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -25,12 +26,13 @@ from astroseg.finder import Detections, SourceFinder
 from astroseg.image import read_image
 from astroseg.memory import PeakMemory
 from astroseg.output import output_paths, stem_of, write_detections
+from astroseg.simulate.radio import simulate_radio
 from astroseg.truth import Truth
 from astroseg.truth.drawn import read_labels
 
 __all__ = ["Backend", "Field", "Run", "run_finder"]
 
-#: What must be the same for an earlier run to count as this one.
+#: What must be the same for an earlier run to count as this one, beside the identity of the finder.
 SAME = (
     "image_sha256",
     "reading",
@@ -41,6 +43,8 @@ SAME = (
     "astroseg_version",
     "numpy_version",
 )
+
+_WARM: set[str] = set()  # names of the finders that have run in this process
 
 
 @dataclass(frozen=True)
@@ -151,11 +155,12 @@ def run_finder(backend: Backend, on: Field, folder: Path, *, overwrite: bool = F
     overwrite : bool
         Run the finder in any case.
     """
-    old = None if overwrite else _resume(backend, on, folder)
-    if old is not None:
-        seconds, memory = (float(old.catalog.meta.get(key, np.nan)) for key in ("seconds", "memory"))
-        return Run(backend, on, old, seconds, memory, resumed=True)
     try:
+        old = None if overwrite else _resume(backend, on, folder)
+        if old is not None:
+            seconds, memory = (float(old.catalog.meta.get(key, np.nan)) for key in ("seconds", "memory"))
+            return Run(backend, on, old, seconds, memory, resumed=True)
+        _warm_up(backend.finder)
         with warnings.catch_warnings(), PeakMemory() as peak:
             warnings.simplefilter("ignore", NoDetectionsWarning)  # a row of zeros says it too
             start = time.perf_counter()
@@ -169,6 +174,16 @@ def run_finder(backend: Backend, on: Field, folder: Path, *, overwrite: bool = F
     return Run(backend, on, detections, seconds, peak.megabytes)
 
 
+def _warm_up(finder: SourceFinder) -> None:
+    """Let a finder import and load what it keeps, on a small sky, so that neither time nor memory of a run holds it."""
+    if finder.name in _WARM:
+        return
+    _WARM.add(finder.name)
+    with warnings.catch_warnings(), contextlib.suppress(Exception):  # the run itself says what is wrong
+        warnings.simplefilter("ignore")
+        find(simulate_radio(size=64).image, finder)
+
+
 def _one_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [""]
     return lines[0] if isinstance(error, AstrosegError) else f"{type(error).__name__}: {lines[0]}"
@@ -178,8 +193,11 @@ def _fingerprint(value: Any) -> str | int:
     """What tells one setting from another: the number or word itself, of a map the checksum of its content."""
     if isinstance(value, int) or (isinstance(value, str) and not Path(value).is_file()):
         return value
-    content = Path(value).read_bytes() if isinstance(value, str | os.PathLike) else np.asarray(value).tobytes()
-    return hashlib.sha256(content).hexdigest()
+    if isinstance(value, str | os.PathLike):
+        return hashlib.sha256(Path(value).read_bytes()).hexdigest()
+    pixels = np.asarray(value)
+    kind = f"{pixels.shape} {pixels.dtype.str} {getattr(value, 'unit', None)}"
+    return hashlib.sha256(kind.encode() + pixels.tobytes()).hexdigest()
 
 
 def _resume(backend, on, folder) -> Detections | None:
@@ -189,7 +207,7 @@ def _resume(backend, on, folder) -> Detections | None:
     stamp(expected, backend.finder, on.image)
     try:
         catalog = read_catalog(paths["ecsv"])
-        if any(catalog.meta.get(key) != expected.meta[key] for key in SAME):
+        if any(catalog.meta.get(key) != expected.meta[key] for key in (*SAME, *backend.finder.identity())):
             return None
         labels = read_labels(paths["labels"])[0]
         there = paths["probability"].exists()

@@ -13,11 +13,11 @@ import numpy as np
 from astropy.nddata import CCDData
 
 from astroseg.background import Background
+from astroseg.catalog import BLANK, EDGE, SATURATED, TOUCHING
 
 __all__ = ["BLOCK", "Sums", "sum_labels"]
 
 BLOCK = 256
-EDGE, BLANK, SATURATED, TOUCHING = 1, 2, 4, 8  # bits of the column flags
 
 _NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 
@@ -135,7 +135,7 @@ def _strip_sums(image, labels, probability, background: Background, saturation, 
     # One key per block and label; np.unique sorts them, bincount adds in raster order.
     block = x // BLOCK
     n_labels = int(label.max(initial=0)) + 1
-    # (return_index makes the sort a stable one, which is three times as fast on nearly sorted keys.)
+    # (return_index makes the sort a stable one, which suits nearly sorted keys.)
     keys, _, index = np.unique(block * n_labels + label, return_index=True, return_inverse=True)
 
     def total(weights):
@@ -201,7 +201,7 @@ def _pixel_flags(image, labels, start, y, x, label, raw, saturation) -> np.ndarr
     height, width = image.shape
     row = y + start
     flags = np.where((row == 0) | (row == height - 1) | (x == 0) | (x == width - 1), EDGE, 0)
-    # Flat indices into the bordered strip: several times faster than pairs of them.
+    # Flat indices into the bordered strip, so that each neighbour is one step away.
     place = (y + 1) * (width + 2) + x + 1
     steps = [dy * (width + 2) + dx for dy, dx in _NEIGHBOURS]
     around = _bordered(labels, start).ravel()

@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt
 from astropy.nddata import CCDData
 from scipy import ndimage
 
-from astroseg.background import MAD_TO_SIGMA, Background
+from astroseg.background import MAD_TO_SIGMA, significance
 from astroseg.beam import FWHM_PER_SIGMA
 from astroseg.errors import AstrosegWarning
 from astroseg.finder import PixelFinder
@@ -24,13 +24,6 @@ __all__ = ["OtsuFinder", "PeaksFinder", "SigmaFinder", "TriangleFinder", "YenFin
 
 FLOOD = 0.5
 SEED = 1.0
-
-
-def significance(image: CCDData) -> np.ndarray:
-    """Return the whole image in units of its noise, float32, 0 where blank."""
-    background: Background = image.meta["background"]
-    whole = (slice(0, image.shape[0]), slice(0, image.shape[1]))
-    return background.significance(image.data, image.mask, whole)
 
 
 class SigmaFinder(PixelFinder):

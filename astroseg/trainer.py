@@ -20,6 +20,9 @@ CONFIG = "config.toml"
 class Trainer(Configurable):
     """Base of all trainers: keyword-only options in the constructor, one method.
 
+    A subclass extends `validate` by what else it must refuse, such as a device or a file that isn't there: it is asked
+    before anything is written or forgotten.
+
     Class attributes: ``name`` (as users type it), ``checkpoint`` (the file in the folder from which an interrupted
     training goes on), ``changeable`` (options that may differ when it goes on, as they don't change what is learnt).
     """
@@ -53,7 +56,7 @@ class Trainer(Configurable):
 
 
 def prepare_folder(trainer: Trainer, folder: Path, *, fresh: bool = False) -> None:
-    """Make the folder of a training, and write its options there, so that it can be repeated.
+    """Validate a trainer, make the folder of its training, and write its options there, so that it can be repeated.
 
     Parameters
     ----------
@@ -65,8 +68,9 @@ def prepare_folder(trainer: Trainer, folder: Path, *, fresh: bool = False) -> No
     Raises
     ------
     UsageError
-        An interrupted training with other options is there.
+        The options are refused, or an interrupted training with other options is there. The folder is as it was.
     """
+    trainer.validate()
     if fresh:
         (folder / trainer.checkpoint).unlink(missing_ok=True)
     elif (folder / trainer.checkpoint).exists():

@@ -18,6 +18,7 @@ Another finder is added with ``--backends unet`` or ``--sweep unet:threshold=0.3
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import warnings
 import zlib
@@ -29,7 +30,6 @@ from typing import Any
 import numpy as np
 from skies import GROUPS, Sky, make_skies
 
-import astroseg
 from astroseg.compare import Backend, compare, parse_backends
 from astroseg.errors import AstrosegWarning
 from astroseg.evaluate import Estimate, compare_estimates, evaluate_pixels, evaluate_sources
@@ -37,7 +37,6 @@ from astroseg.evaluate.sdc1 import sdc1_score
 from astroseg.evaluate.sdc1_list import sdc1_list
 from astroseg.report.ranking import pooled_scores
 from astroseg.report.sweep import parse_grid
-from astroseg.simulate.radio import simulate_radio
 
 LEVELS = "2.5/3/3.5/4/4.5/5/6/7/8/10"
 TUNED = "bdsf tuned"
@@ -67,16 +66,10 @@ def skies_of(group: str, folder: Path) -> tuple[list[Sky], str]:
     return skies, f"{group}-{zlib.crc32(np.hstack(truths).tobytes()):08x}"
 
 
-@cache
-def warm_up(finder: str) -> None:
-    """Import what a finder needs, so that it isn't timed."""
-    astroseg.find(simulate_radio(size=64).image, finder)
-
-
 def scores_of(group: str, backend: Backend, folder: Path) -> dict[str, Estimate] | None:
     """Scores of a finder over a group, made now or earlier; None where it failed on a field."""
     skies, name = skies_of(group, folder)
-    kept = folder / "scores" / f"{name}.{backend.key}.npz"
+    kept = folder / "scores" / f"{name}.{_key(backend)}.npz"
     if not kept.exists():
         scores = _score(skies, backend, folder)
         if scores is None:
@@ -87,8 +80,13 @@ def scores_of(group: str, backend: Backend, folder: Path) -> dict[str, Estimate]
         return {name: Estimate(*map(float, a[:3]), a[3:], (group, name)) for name, a in arrays.items()}
 
 
+def _key(backend):
+    """Tells finders, settings and weights apart."""
+    identity = backend.finder.identity()
+    return f"{backend.key}.{zlib.crc32(json.dumps(identity).encode()):08x}" if identity else backend.key
+
+
 def _score(skies, backend, folder):
-    warm_up(backend.finder.name)
     runs = compare([sky.field.image for sky in skies], [backend], folder, tell=_say).runs
     if any(run.detections is None for run in runs):
         return None

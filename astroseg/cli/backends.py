@@ -23,8 +23,10 @@ def command(name: str | None, as_json: bool, debug: bool) -> None:  # noqa: ARG0
     """
     entries = registrations()
     if name is not None:
-        kind = next((entry.kind for entry in entries if entry.name == name), "finder")
-        show_options(load_class(name, kind), kind, as_json=as_json)
+        kinds = [entry.kind for entry in entries if entry.name == name] or ["finder"]
+        show_options(load_class(name, kinds[0]), kinds[0], as_json=as_json)
+        if "trainer" in kinds[1:] and not as_json:
+            click.echo(f"It can be trained: astroseg train {name} --options")
     elif as_json:
         keys = ("name", "kind", "summary", "package", "version", "ok", "error", "install")
         click.echo(json.dumps([{key: getattr(entry, key) for key in keys} for entry in entries], indent=2))

@@ -56,7 +56,6 @@ def command(
     given: dict[str, Any] = {} if config is None else read_config(config, cls)
     texts = parse_pairs(settings) | ({} if device is None else {"device": device})
     trainer = cls(**given | {key: cls.option(key).parse(text) for key, text in texts.items()})
-    trainer.validate()
     place = Path(folder or f"{name}.training")
     prepare_folder(trainer, place, fresh=flags["fresh"])
     try:

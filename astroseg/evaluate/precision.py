@@ -23,7 +23,7 @@ def average_precision(truth: np.ndarray, probability: np.ndarray, valid: np.ndar
     truth : `~numpy.ndarray`
         Mask or label image: what is above 0 is source.
     probability : `~numpy.ndarray` of the same shape
-        Any score that is higher where a source is more likely.
+        Any score that is higher where a source is more likely; NaN is below all others.
     valid : `~numpy.ndarray` of bool, optional
         Pixels to count, all by default.
 
@@ -82,7 +82,8 @@ def _pixels(truth, probability, valid) -> tuple[np.ndarray, np.ndarray]:
     """Whether each pixel is source, and its score."""
     check_shapes(truth, probability, valid)
     which = ... if valid is None else np.asarray(valid, dtype=bool)
-    return (np.asarray(truth) > 0)[which].ravel(), np.asarray(probability)[which].ravel()
+    score = np.asarray(probability)[which].ravel()
+    return (np.asarray(truth) > 0)[which].ravel(), np.where(np.isnan(score), -np.inf, score)
 
 
 def _area(hits, number):

@@ -159,7 +159,7 @@ def sdc1_score(
     place = _choice(_PLACES, mode, "kind of position")
     _choice(_BEAM, frequency, "image, in MHz,")
     detections, sky = (_prepare(table, frequency, train=train) for table in (found, truth))
-    # There are few queries, so that a tree of the plainest kind, quick to build, is the fastest.
+    # For few queries a tree of the plainest kind will do.
     tree = KDTree(_points(sky, place), leafsize=32, compact_nodes=False, balanced_tree=False)
     i, j, n_bad = _match(detections, sky, tree, place)
     terms = _terms(_select(detections, i), _select(sky, j), frequency)

@@ -46,6 +46,12 @@ def names(table: Any) -> list[str]:
     """
     if isinstance(table, np.ndarray):
         return list(table.dtype.names or ())
+    if not hasattr(table, "keys"):
+        msg = (
+            f"A table of sources is astropy's, a pandas DataFrame, a dict of columns or a structured array, "
+            f"not {type(table).__name__}; astroseg.read_catalog reads files."
+        )
+        raise UsageError(msg)
     return list(table.keys())
 
 

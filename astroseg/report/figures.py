@@ -221,12 +221,15 @@ def _bars(ax, part, name, label, styles) -> None:
 
 
 def _costs(ax, table, styles, name) -> None:
-    """A marker an image, the finders below each other."""
+    """A marker an image, the finders below each other; 0, as of a run too small to measure, is on no logarithmic axis."""
+    table = table[table[name].value > 0]
     for label, part in _finders(table):
         rows = np.full(len(part), list(styles).index(label))
         ax.plot(part[name].value / part["megapixels"], rows, **styles[label] | {"linestyle": ""})
     ax.set_yticks(range(len(styles)), list(styles), parse_math=False)
     ax.set(xscale="log", ylim=(len(styles) - 0.5, -0.5))
+    if len(table) == 0:
+        return
     low, high = ax.dataLim.intervalx
     ax.set_xlim(low / MARGIN, high * MARGIN)
     ax.set_xticks(_round_numbers(low / MARGIN, high * MARGIN))

@@ -46,7 +46,7 @@ COLUMNS = {
     "fn": "True sources of S/N 5 and more that were missed",
     "seconds": "Time of the runs by the clock on the wall, added up over images",
     "memory": "Most memory that a run took above what was in use at its start, child processes included; the largest "
-    "over images. What its first run imports counts, the image does not. NaN where the system does not tell (macOS)",
+    "over images. Neither the image nor what a finder loads once counts. NaN where the system does not tell (macOS)",
     "error": "Why the finder failed, or on how many images",
     "completeness": "Share of the true sources of S/N 5 and more that were found, tp / (tp + fn)",
     "completeness_3": "The same from S/N 3",

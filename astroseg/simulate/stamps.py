@@ -167,7 +167,7 @@ class _Canvas:
         np.maximum.at(self._ahead.reshape(-1), place, numbered)
 
     def add_one(self, rows, columns, stamps, sources) -> None:
-        """Add one stamp whose rows and columns all lie on the image: slices are faster."""
+        """Add one stamp whose rows and columns all lie on the image."""
         if rows.size and columns.size:
             part = slice(rows[0, 0], rows[0, -1] + 1), slice(columns[0, 0], columns[0, -1] + 1)
             self._model[part] += stamps[0]

@@ -17,7 +17,7 @@ from astroseg_networks.normalisation import CANONICAL_BEAM
 __all__ = ["Grid", "choose_grid"]
 
 KNOWN = (2.1, 3.5)  # pixels: beams that the networks were trained on, with a margin
-NARROWEST = 1.0  # pixels: nothing is narrower on an image, and a grid must not grow without limit
+NARROWEST = CANONICAL_BEAM / 2  # pixels: beams count as no narrower, and a grid as fine has four pixels for one
 ROUND = 0.92  # minor over major axis: rounder beams stay as they are
 
 

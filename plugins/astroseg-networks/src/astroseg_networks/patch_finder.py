@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 from typing import Any, ClassVar
 
@@ -12,16 +11,15 @@ from astropy.table import QTable
 from skimage.filters import threshold_yen
 
 from astroseg import Detections, SourceFinder, measure, read_image, standardize
-from astroseg.errors import AstrosegWarning
-from astroseg.header import pixel_scale, sky_kind
 from astroseg.labels import components, remove_small
 from astroseg_networks.patches import BEAMS, average_patches
-from astroseg_networks.runtime import Runtime, open_runtime
+from astroseg_networks.runtime import Runtime, hash_weights, open_runtime
+from astroseg_networks.untrained import UNTRAINED, is_untrained
 
 __all__ = ["PatchFinder"]
 
 MAPS = {"segmentation": 1}
-UNTRAINED = 64  # bit of the column flags
+UNTRUSTED_FLUX = 16  # bit of the column flags: what is corrected for is an isophote, and the labels are none
 
 
 class PatchFinder(SourceFinder):
@@ -68,18 +66,18 @@ class PatchFinder(SourceFinder):
         self.validate()
         self.check_prompts(prompts)
         image = _standardized(image)
-        unknown = _unknown_to_network(image)
-        if unknown:
-            warnings.warn(
-                f"{self.name} has not been trained for {image.meta['name']}: {unknown}.", AstrosegWarning, stacklevel=2
-            )
+        untrained = is_untrained(self.name, image, narrowest=BEAMS[0], widest=BEAMS[1])
         runtime = self._runtime()
         maps = self._maps(runtime, image)
         labels = self.label(maps["probability"], image.mask)
         catalog = self.measure(maps, labels, image)
-        catalog["flags"] |= UNTRAINED if unknown else 0
+        catalog["flags"] |= UNTRUSTED_FLUX | (UNTRAINED if untrained else 0)
         catalog.meta["weights_sha256"] = runtime.sha256
         return self.detections(image, catalog, labels, maps["probability"])
+
+    def identity(self) -> dict[str, str]:
+        """What the answer depends on besides the options: the file of weights."""
+        return {"weights_sha256": hash_weights(self.weights, self.device)}
 
     def maps(self, image: Any) -> dict[str, np.ndarray]:
         """What the network says of each pixel.
@@ -124,16 +122,3 @@ class PatchFinder(SourceFinder):
 def _standardized(image: Any) -> CCDData:
     image = read_image(image)
     return image if "background" in image.meta else standardize(image, "mesh")
-
-
-def _unknown_to_network(image: CCDData) -> str:
-    """Why the image is not one that the network was trained for; empty where it is."""
-    if sky_kind(image.wcs) in ("helioprojective", "heliographic"):
-        return "it shows the Sun, and the weights know the radio sky only"
-    beam = image.meta.get("beam")
-    widths = None if beam is None else beam.fwhm_pixels(pixel_scale(image.wcs))
-    if widths is None:
-        return "it has no beam, and the weights know images with one"
-    if min(widths) < BEAMS[0] or max(widths) > BEAMS[1]:
-        return f"its beam is {widths[0]:.1f} x {widths[1]:.1f} pixels wide, not {BEAMS[0]:g} to {BEAMS[1]:g}"
-    return ""

@@ -8,16 +8,24 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from astroseg.errors import AstrosegError, PluginError, UsageError
-from astroseg_networks.weights import Weights, WeightsError, find_weights, master_of, read_tensors, read_weights
+from astroseg_networks.weights import (
+    Weights,
+    WeightsError,
+    find_weights,
+    hash_file,
+    master_of,
+    read_tensors,
+    read_weights,
+)
 
-__all__ = ["Runtime", "load_network", "open_runtime"]
+__all__ = ["Runtime", "hash_weights", "load_network", "open_runtime"]
 
 Maps = dict[str, np.ndarray]
 Build = Callable[[dict[str, Any]], Any]
@@ -78,6 +86,7 @@ def open_runtime(
     build: Build,
     *,
     maps: Mapping[str, int] | None = None,
+    curves: Sequence[str] = (),
     full_precision: bool = False,
 ) -> Runtime:
     """Make a network ready to run.
@@ -94,6 +103,8 @@ def open_runtime(
         Makes the torch module of the architecture from the arguments in the model card: integers, and tuples of them.
     maps : mapping of str to int, optional
         Maps that the caller will ask for, and the channels of each. Others are not looked at.
+    curves : sequence of str
+        Lists of equal length that the caller wants in the card's calibration.
     full_precision : bool
         Compute in float32 on a GPU, too, and not in bfloat16.
 
@@ -117,19 +128,38 @@ def open_runtime(
     ``.safetensors`` runs on torch everywhere. On a GPU, ``NAME.onnx`` stands for the ``NAME.safetensors`` beside it,
     from which it was made; ``NAME.int8.onnx`` runs on the CPU only.
     """
+    path, device = _chosen(weights, device)
+    held = read_weights(path)
+    if held.architecture != architecture:
+        msg = f"Cannot use the weights {path}: they are of {held.architecture!r}, not of {architecture!r}."
+        raise WeightsError(msg)
+    absent = [name for name in curves if not isinstance(held.card["calibration"].get(name), list)]
+    if absent:
+        msg = f"Cannot use the weights {path}: the calibration in their card has no list {absent[0]!r}."
+        raise WeightsError(msg)
+    run = _onnx(held) if path.suffix == ".onnx" else _torch(held, device, build, full_precision=full_precision)
+    return Runtime(held, device, run, maps or {})
+
+
+def hash_weights(weights: str, device: str) -> str:
+    """SHA-256 of the file that `open_runtime` uses, which is not looked into.
+
+    Parameters
+    ----------
+    weights, device : str
+        As in `open_runtime`.
+    """
+    return hash_file(_chosen(weights, device)[0])
+
+
+def _chosen(weights: str, device: str) -> tuple[Path, str]:
+    """The file, and where it runs."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", device):
         msg = f"No device {device!r}. Choose auto, cpu, cuda or cuda:N."
         raise UsageError(msg)
     path = find_weights(weights)
     device = _device(device, path)
-    if device != "cpu" and path.suffix == ".onnx":
-        path = master_of(path)
-    held = read_weights(path)
-    if held.architecture != architecture:
-        msg = f"Cannot use the weights {path}: they are of {held.architecture!r}, not of {architecture!r}."
-        raise WeightsError(msg)
-    run = _onnx(held) if path.suffix == ".onnx" else _torch(held, device, build, full_precision=full_precision)
-    return Runtime(held, device, run, maps or {})
+    return (master_of(path) if device != "cpu" and path.suffix == ".onnx" else path), device
 
 
 def _device(device: str, path: Path) -> str:

@@ -31,7 +31,7 @@ MIXTURE = {
 def draw_settings(rng: np.random.Generator) -> RadioSettings:
     """Draw a kind of sky: populations, density, beam, noise and defects, in units of pixels and of the noise.
 
-    The ranges contain what interferometers deliver; no image was fitted.
+    The ranges contain what interferometers deliver, and more.
     """
     names, weights = list(MIXTURE), np.array([share for share, _ in MIXTURE.values()])
     name = names[rng.choice(len(names), p=weights / weights.sum())]

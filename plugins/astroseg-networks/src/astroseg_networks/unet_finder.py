@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,19 +11,17 @@ from skimage.segmentation import expand_labels
 
 from astroseg import Detections, SourceFinder, measure, read_image, standardize
 from astroseg.beam import FWHM_PER_SIGMA
-from astroseg.errors import AstrosegWarning
-from astroseg.header import sky_kind
 from astroseg.labels import compact
 from astroseg.sky import beam_covariance
 from astroseg_networks.calibration import logit_of, probability_of
 from astroseg_networks.decoding import Centres, assign_pixels, find_centres, source_parameters
 from astroseg_networks.grid import Grid, choose_grid
-from astroseg_networks.normalisation import CANONICAL_BEAM
 from astroseg_networks.parameters import put_parameters
 from astroseg_networks.parts import list_parts
 from astroseg_networks.patches import logistic
-from astroseg_networks.runtime import open_runtime
+from astroseg_networks.runtime import hash_weights, open_runtime
 from astroseg_networks.scan import scan
+from astroseg_networks.untrained import UNTRAINED, is_untrained
 
 __all__ = ["UNetFinder"]
 
@@ -34,7 +31,6 @@ MAPS = {
 
 LEAST_BEAM = 1.8  # pixels
 MOST_ELONGATED = 3.0
-UNTRAINED = 64  # bit of the column flags
 
 
 class UNetFinder(SourceFinder):
@@ -56,7 +52,8 @@ class UNetFinder(SourceFinder):
     the sky would be without noise.
 
     The network knows radio images with a beam of 2 pixels or more. It sees every image on a grid on which the beam is
-    round and about 2.5 pixels wide; what it finds is brought back to the image. Fluxes and positions are those of the
+    round and about 2.5 pixels wide, as it is taken to be where it is not known; what it finds is brought back to the
+    image. Fluxes and positions are those of the
     network and of the pixels together, weighted by their errors; the deconvolved sizes and angle are the network's.
     """
 
@@ -82,14 +79,9 @@ class UNetFinder(SourceFinder):
         image = read_image(image)
         if "background" not in image.meta:
             image = standardize(image, "mesh")
-        runtime = open_runtime(self.weights, "unet", self.device, _build, maps=MAPS)
-        beam = beam_covariance(image.meta.get("beam"), image.wcs)
-        unknown = _unknown_to_network(image, beam)
-        if unknown:
-            warnings.warn(
-                f"unet has not been trained for {image.meta['name']}: {unknown}.", AstrosegWarning, stacklevel=2
-            )
-        grid = choose_grid(image.shape, beam)
+        runtime = open_runtime(self.weights, "unet", self.device, _build, maps=MAPS, curves=("score", "logit"))
+        untrained = is_untrained("unet", image, narrowest=LEAST_BEAM, elongation=MOST_ELONGATED)
+        grid = choose_grid(image.shape, beam_covariance(image.meta.get("beam"), image.wcs))
         significance = _significance(image)
         sky = grid.sample(significance)
         maps = {name: np.zeros((count, *grid.shape), dtype=np.float32) for name, count in MAPS.items()}
@@ -102,29 +94,19 @@ class UNetFinder(SourceFinder):
         list_parts(catalog, labels, significance, image)
         parameters = source_parameters(maps, centres, sky, grid.beam)
         put_parameters(catalog, image, labels, significance, grid, centres, parameters, index)
-        catalog["flags"] |= UNTRAINED if unknown else 0
+        catalog["flags"] |= UNTRAINED if untrained else 0
         catalog.meta["weights_sha256"] = runtime.sha256
         return self.detections(image, catalog, labels, _probability(grid, maps, image.mask))
+
+    def identity(self) -> dict[str, str]:
+        """What the answer depends on besides the options: the file of weights."""
+        return {"weights_sha256": hash_weights(self.weights, self.device)}
 
 
 def _build(arguments: dict[str, Any]) -> Any:
     from astroseg_networks.unet import UNet
 
     return UNet(**arguments)
-
-
-def _unknown_to_network(image: CCDData, beam: np.ndarray | None) -> str:
-    """Why the image is not one that the network was trained for; empty where it is."""
-    if sky_kind(image.wcs) in ("helioprojective", "heliographic"):
-        return "it shows the Sun, and the weights know the radio sky only"
-    if beam is None:
-        return f"it has no beam, {CANONICAL_BEAM} pixels are assumed (--beam says how wide it is)"
-    minor, major = FWHM_PER_SIGMA * np.sqrt(np.linalg.eigvalsh(beam))
-    if minor < LEAST_BEAM:
-        return f"its beam is narrower than {LEAST_BEAM} pixels"
-    if major > MOST_ELONGATED * minor:
-        return f"its beam is more than {MOST_ELONGATED:g} times as long as wide"
-    return ""
 
 
 def _significance(image: CCDData) -> np.ndarray:

@@ -26,6 +26,7 @@ __all__ = [
     "WeightsError",
     "check_card",
     "find_weights",
+    "hash_file",
     "master_of",
     "read_card",
     "read_tensors",
@@ -144,6 +145,16 @@ def read_weights(path: Path) -> Weights:
     if path.suffix == ".onnx":
         _check_master(path, metadata)
     return Weights(path, content, _sha256(content), card)
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file of weights, of which nothing is checked but its size.
+
+    Parameters
+    ----------
+    path : `~pathlib.Path`
+    """
+    return _sha256(_content(path))
 
 
 def read_card(path: Path) -> dict[str, Any]:
