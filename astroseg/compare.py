@@ -136,15 +136,14 @@ def compare(
 
     Parameters
     ----------
-    images : sequence of anything that `~astroseg.read_image` takes
-        A single one need not be in a list.
+    images : anything that `~astroseg.read_image` takes, or a sequence of such
     backends : str or sequence of Backend
         See `parse_backends`.
     folder : path
-        Detections go to its folder ``detections``, and come from there where image, options and versions are the
-        same as in an earlier run.
-    truth : sequence of path, table (astropy, pandas or a dict) or `~astroseg.truth.Truth`, optional
-        One an image; a single one need not be in a list.
+        Detections go to its folder ``detections``, and come from there where image, options, weights and versions
+        are the same as in an earlier run.
+    truth : path, table (astropy, pandas or a dict), `~astroseg.truth.Truth`, or a sequence of such, optional
+        One an image.
     truth_format : str, optional
         See `~astroseg.truth.read_truth`.
     radius : float or `~astropy.units.Quantity`

@@ -135,8 +135,7 @@ class SourceFinder(Configurable):
     def identity(self) -> dict[str, str]:
         """Return hashes of the files that decide the result, such as weights, by name: ``weights_sha256``.
 
-        They are noted in the catalogue, and compared when a run is resumed. The result is not computed for this: hash
-        the file, don't load it.
+        They are noted in the catalogue, and compared when a run is resumed: read the file for it, but load no network.
         """
         return {}
 

@@ -180,7 +180,7 @@ def pixel_scale(wcs: WCS | None) -> u.Quantity | None:
     """Side of a square pixel of the same area at the reference point (an angle), or `None`."""
     if wcs is None:
         return None
-    # Taking the celestial axes copies the WCS, which costs more than all the rest.
+    # Taking the celestial axes copies the WCS.
     plane = wcs.celestial if wcs.has_celestial and wcs.naxis > 2 else wcs
     area = abs(float(np.linalg.det(plane.pixel_scale_matrix)))
     unit = u.Unit(wcs.wcs.cunit[wcs.wcs.lng if wcs.has_celestial else 0])

@@ -2,7 +2,7 @@
 
 Patches come from simulated skies that no training draws, with beams of 2 to 6 pixels. An isolated source has a peak of
 at least 5 times the noise, lies as a whole in 16 x 16 pixels around its peak, and has no other source there. The mask
-is the isophote of twice the noise of the noise-free sky; all thresholds are 0.5.
+is where the noise-free sky is brighter than twice the noise; all thresholds are 0.5.
 
 ``dice``: mean over the isolated sources, of 16 x 16 pixels. ``IoU``: of all pixels within the inner 28 x 28 of random
 patches of 60 x 60 together, where all patches of the VAE lie inside. ``active``, ``nats``: units of the latent vector

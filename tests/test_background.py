@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from photutils.background import Background2D, SExtractorBackground, StdBackgroundRMS
 
 from astroseg import read_image, standardize
-from astroseg.background import HUGE, Background, MeshMap
+from astroseg.background import HUGE, Background, MeshMap, significance
 from astroseg.errors import ImageError, UsageError
 
 SHAPE = (200, 240)
@@ -45,6 +45,15 @@ def test_mesh_against_photutils(size, sources):
     background = measured(data, mesh=size).meta["background"]
     np.testing.assert_allclose(background.level.values, reference.background_mesh, rtol=1e-5)
     np.testing.assert_allclose(background.rms.values, reference.background_rms_mesh, rtol=1e-5)
+
+
+def test_significance_is_that_of_the_whole_image():
+    image = measured(SLOPE + NOISE, mask=NOISE > 3)
+    expected = image.meta["background"].significance(image.data, image.mask, WHOLE)
+    for same in (image, read_image(SLOPE + NOISE, mask=NOISE > 3)):
+        np.testing.assert_array_equal(significance(same), expected)
+    assert expected.dtype == np.float32
+    assert np.all(expected[NOISE > 3] == 0)
 
 
 def test_a_slope_is_followed():

@@ -13,6 +13,7 @@ from astropy.table import QTable
 from helpers import gaussian, make_wcs
 
 from astroseg import AstrosegError, find, get_finder, read_catalog, read_image
+from astroseg import catalog as cat
 from astroseg.catalog import COLUMNS, FORMATS, columns_for, complete, write_catalog
 
 KINDS = {
@@ -121,6 +122,11 @@ def test_other_programs_can_read_the_files(catalog, tmp_path):
     field = {field.name: field for field in parse(tmp_path / "cat.vot").get_first_table().fields}["ra"]
     assert (field.ucd, field.unit) == ("pos.eq.ra;meta.main", u.deg)
     assert QTable.read(tmp_path / "cat.csv")["label"].tolist() == [1, 2]
+
+
+def test_bits_of_the_flags_have_names():
+    names = ("EDGE", "BLANK", "SATURATED", "TOUCHING", "UNTRUSTED", "DEGENERATE", "UNTRAINED")
+    assert [getattr(cat, name) for name in names] == list(cat.FLAGS) == [1 << bit for bit in range(7)]
 
 
 def test_provenance_says_what_was_done(catalog):

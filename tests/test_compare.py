@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from astroseg import UsageError, compare, read_catalog
+from astroseg import UsageError, compare, read_catalog, runs
 from astroseg.cli import main
 from astroseg.compare import parse_backends
 from astroseg.evaluate import Estimate, evaluate_pixels, evaluate_sources
@@ -42,6 +45,7 @@ def calls(monkeypatch):
         return find(self, image, **prompts)
 
     monkeypatch.setattr(SigmaFinder, "find", counting)
+    monkeypatch.setattr(runs, "_WARM", {"sigma"})
     return seen
 
 
@@ -191,6 +195,48 @@ def test_how_an_image_is_read_and_measured_is_part_of_a_run(calls, tmp_path, how
         assert len(calls) == number
 
 
+def test_other_weights_of_the_same_name_are_another_run(calls, tmp_path, monkeypatch):
+    image, _ = make_field(shape=(64, 64), n_sources=2)
+    for content, number in (("a", 1), ("a", 1), ("b", 2)):
+        monkeypatch.setattr(SigmaFinder, "identity", lambda _, content=content: {"weights_sha256": content})
+        run = compare.compare([image], "sigma", tmp_path).runs[0]
+        assert len(calls) == number
+        assert run.catalog.meta["weights_sha256"] == content
+
+
+def test_weights_that_cannot_be_read_are_the_error_of_a_run(tmp_path, monkeypatch):
+    def unreadable(_):
+        msg = "no.onnx"
+        raise FileNotFoundError(msg)
+
+    monkeypatch.setattr(SigmaFinder, "identity", unreadable)
+    image, _ = make_field(shape=(64, 64), n_sources=2)
+    failed, done = compare.compare([image], "sigma,peaks", tmp_path).runs
+    assert failed.error == "FileNotFoundError: no.onnx"
+    assert done.detections is not None
+
+
+def test_what_a_finder_does_once_is_not_timed(tmp_path, monkeypatch):
+    first, find = [True], SigmaFinder.find
+
+    def slow_at_first(self, image, **prompts):
+        time.sleep(0.5 * first.pop() if first else 0)
+        return find(self, image, **prompts)
+
+    monkeypatch.setattr(SigmaFinder, "find", slow_at_first)
+    monkeypatch.setattr(runs, "_WARM", set())
+    image, _ = make_field(shape=(64, 64), n_sources=2)
+    assert compare.compare([image], "sigma", tmp_path).runs[0].seconds < 0.5
+    assert {"sigma"} == runs._WARM
+
+
+@pytest.mark.parametrize(
+    "other", [np.ones((4, 4)) * u.mJy, np.ones((2, 8)) * u.Jy, np.ones((4, 4), dtype="f4") * u.Jy, np.ones((4, 4))]
+)
+def test_unit_shape_and_type_belong_to_a_map(other):
+    assert runs._fingerprint(other) != runs._fingerprint(np.ones((4, 4)) * u.Jy)
+
+
 def test_a_map_is_known_by_its_content(calls, tmp_path):
     image, path = make_field(shape=(64, 64), n_sources=2)[0].data, tmp_path / "map.fits"
     for name in ("mask", "noise"):
@@ -225,6 +271,11 @@ def test_truth_may_be_any_table(skies, comparison, tmp_path, kind):
     assert run.pixels is not None
 
 
+def test_one_image_and_one_truth_need_no_list(skies, comparison, tmp_path):
+    run = compare.compare(skies[0].image, "sigma", tmp_path, truth=skies[0].truth).runs[0]
+    assert run.sources.counts == comparison.runs[0].sources.counts
+
+
 def test_nothing_found_is_a_row(tmp_path):
     image, truth = make_field(n_sources=4)
     comparison = compare.compare([image], "sigma:threshold=500,peaks", tmp_path, truth=[Truth(truth)])
@@ -246,8 +297,6 @@ def test_truth_for_each_image(tmp_path):
 def test_objects_of_several_catalogues():
     def table(*x):
         return Table({"x_centroid": np.array(x, dtype=float), "y_centroid": np.zeros(len(x))})
-
-    import astropy.units as u
 
     members = cross_match([table(1, 9), table(), table(9.2, 20), table(20.1, 1.1)], 1 * u.pix)
     assert members.tolist() == [[0, -1, -1, 1], [1, -1, 0, -1], [-1, -1, 1, 0]]

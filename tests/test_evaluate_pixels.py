@@ -155,6 +155,16 @@ def test_resampled_average_precision_is_that_of_the_resampled_pixels(kinds):
         assert sample == pytest.approx(expected, abs=2e-3 if kinds > 1000 else 1e-12)
 
 
+def test_nan_is_the_lowest_score():
+    truth, _, probability = field()
+    holes = np.random.default_rng(2).random(truth.shape) < 0.3
+    estimate = evaluate_pixels(truth, truth, probability=np.where(holes, np.nan, probability)).scores[
+        "average_precision"
+    ]
+    assert estimate.low <= estimate.value <= estimate.high
+    assert estimate.value == average_precision(truth, np.where(holes, -1, probability))
+
+
 def resampled(n_blocks):
     """How often each block is there in each of five resampled skies."""
     seen = []

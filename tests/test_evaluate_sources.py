@@ -72,6 +72,12 @@ def test_truth_without_snr_counts():
     assert values(table([0]), table([0, 100], [np.nan, 1.0]))["completeness"] == 1
 
 
+@pytest.mark.parametrize("found", [[1, 2], "found.ecsv", 3.0])
+def test_what_is_no_table(found):
+    with pytest.raises(UsageError, match=f"dict of columns .*, not {type(found).__name__}"):
+        evaluate_sources(found, table([0]))
+
+
 @pytest.mark.parametrize(
     ("found", "truth", "expected"),
     [([], [0, 50], (0, None, 0)), ([0], [], (None, 0, 0)), ([], [], (None, None, 1))],

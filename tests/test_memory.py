@@ -32,6 +32,14 @@ def test_what_was_there_before_does_not_count():
 
 
 @linux
+def test_memory_is_never_below_zero(monkeypatch):
+    monkeypatch.setattr(memory, "_restart", lambda: 1e18)
+    with PeakMemory() as peak:
+        pass
+    assert peak.megabytes == 0
+
+
+@linux
 def test_child_processes_count():
     code = "import subprocess, sys, time; a = bytearray(b'1') * 60_000_000; time.sleep(0.5)"
     grandchild = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}], check=True)"

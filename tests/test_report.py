@@ -10,6 +10,7 @@ import sys
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable, Table
@@ -194,6 +195,12 @@ def test_truth_without_labels_and_nothing_found(tmp_path):
     comparison = compare([image], "sigma:threshold=900", tmp_path, truth=[Truth(truth)])
     write_report(comparison, tmp_path)
     assert not Page((tmp_path / "report.html").read_text("utf-8")).open
+
+
+@pytest.mark.parametrize("megabytes", [[0.0, 3.0], [0.0, 0.0]])
+def test_memory_too_small_to_be_measured(megabytes):
+    columns = {"backend": ["a", "b"], "memory": megabytes * u.Mbyte, "megapixels": [1.0, 1.0]}
+    assert render(draw("memory", QTable(columns), styles_of(["a", "b"])), "svg")
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -9,6 +9,7 @@ import sys
 import time
 import tomllib
 import types
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
@@ -192,6 +193,13 @@ def test_a_folder_without_a_checkpoint_takes_other_options(tmp_path):
     assert read_config(tmp_path / CONFIG, CountTrainer)["steps"] == 4
 
 
+def test_a_refused_training_leaves_nothing_and_forgets_nothing(tmp_path):
+    (tmp_path / CountTrainer.checkpoint).write_text("3")
+    with pytest.raises(UsageError, match="int > 0"):
+        prepare_folder(CountTrainer(steps=0), tmp_path, fresh=True)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "site"] == [CountTrainer.checkpoint]
+
+
 def test_a_file_in_the_way_of_the_folder(run, tmp_path):
     (tmp_path / "a").write_text("")
     status, _, err = run("count", "-o", "a")
@@ -215,6 +223,17 @@ def test_backends_lists_trainers(capsys):
     with pytest.raises(SystemExit):
         main(["backends", "count"])
     assert "astroseg train count" in capsys.readouterr().out
+
+
+def test_backends_says_that_a_finder_can_be_trained(capsys, monkeypatch):
+    monkeypatch.setattr(CountTrainer, "name", "sigma")
+    registered = [*plugins.registrations("finder"), replace(plugins.registrations("trainer")[0], name="sigma")]
+    monkeypatch.setattr("astroseg.cli.backends.registrations", lambda: registered)
+    with pytest.raises(SystemExit):
+        main(["backends", "sigma"])
+    out = capsys.readouterr().out
+    assert "astroseg find image.fits --backend sigma" in out
+    assert "astroseg train sigma --options" in out
 
 
 def test_python():

@@ -221,8 +221,8 @@ def _bars(ax, part, name, label, styles) -> None:
 
 
 def _costs(ax, table, styles, name) -> None:
-    """A marker an image, the finders below each other; 0, as of a run too small to measure, is on no logarithmic axis."""
-    table = table[table[name].value > 0]
+    """A marker an image, the finders below each other."""
+    table = table[table[name].value > 0]  # a run may take too little memory to be measured
     for label, part in _finders(table):
         rows = np.full(len(part), list(styles).index(label))
         ax.plot(part[name].value / part["megapixels"], rows, **styles[label] | {"linestyle": ""})

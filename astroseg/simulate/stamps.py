@@ -1,7 +1,6 @@
 """Draws many sources, each a sum of Gaussians, by the thousand at once.
 
-Sources of the same number of parts and about the same size are drawn together, as one array of small stamps: a
-field of a thousand sources takes a few milliseconds, where one call a source takes tens.
+Sources of the same number of parts and about the same size are drawn together, as one array of small stamps.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def test_finds_the_true_probabilities(slope, offset):
 @pytest.mark.parametrize("slope", [1, 0, -1])
 def test_rises_and_is_good_for_a_card(slope):
     calibration = fit_calibration(*drawn(slope, 0, 500), knots=8)
-    assert len(calibration["score"]) == len(calibration["logit"]) == 8
+    assert 2 <= len(calibration["score"]) == len(calibration["logit"]) <= 8
     assert np.all(np.diff(calibration["logit"]) > 0)
     card = dict.fromkeys(("normalisation", "data", "seed", "command", "scores", "licence"), "")
     assert check_card({"architecture": {"name": "unet"}, "calibration": calibration, **card}) == ""

@@ -44,7 +44,7 @@ def test_a_beam_that_is_known_and_round_stays(width):
     assert choose_grid((20, 30), None).same
 
 
-@given(major=st.floats(1, 60), ratio=st.floats(0.1, 1), pa=angles)
+@given(major=st.floats(NARROWEST, 60), ratio=st.floats(0.1, 1), pa=angles)
 def test_the_beam_becomes_round(major, ratio, pa):
     beam = covariance_from_fwhm(major, max(ratio * major, NARROWEST), pa)
     grid = choose_grid((40, 50), beam)
@@ -76,6 +76,12 @@ def test_a_point_source_becomes_round(flip, turn, pa):
     np.testing.assert_allclose(covariance, CANONICAL, rtol=5e-3, atol=5e-3)
     assert sampled.sum() == pytest.approx(2 * np.pi * CANONICAL[0, 0], rel=5e-3)  # a peak of 1, as on the image
     np.testing.assert_allclose(np.ravel(grid.positions(*mean[:, None])), [x, y], atol=0.01)
+
+
+@pytest.mark.parametrize(("major", "minor", "pa"), [(1.25, 1.25, 0), (0.3, 0.1, 30), (6, 0.5, 45), (1.3, 0.01, 10)])
+def test_an_image_becomes_at_most_four_times_as_large(major, minor, pa):
+    grid = choose_grid((400, 400), covariance_from_fwhm(major, minor, pa))
+    assert grid.shape[0] * grid.shape[1] <= 1.01 * 4 * 400**2
 
 
 def test_one_axis_may_grow_while_the_other_shrinks():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astroseg_networks import runtime
-from astroseg_networks.runtime import open_runtime
+from astroseg_networks.runtime import hash_weights, open_runtime
 from astroseg_networks.weights import WeightsError, read_weights
 
 from astroseg.errors import AstrosegError, UsageError
@@ -22,7 +22,7 @@ for name in ("torch", "onnx", "lightning"):
 
 WITHOUT_TORCH = f"""{HIDE_TORCH}
 import numpy as np
-from astroseg_networks.runtime import open_runtime
+from astroseg_networks.runtime import hash_weights, open_runtime
 answer = open_runtime(sys.argv[1], "unet", "auto", None)(np.ones((1, 2, 32, 48), "f4"))
 assert answer["vote"].shape == (1, 2, 32, 48)
 for path, device in ((sys.argv[2], "auto"), (sys.argv[1], "cuda")):
@@ -40,7 +40,7 @@ print(len(astroseg.find(sys.argv[1], sys.argv[2])))
 NOT_IMPORTED = """
 import sys
 import numpy as np
-from astroseg_networks.runtime import open_runtime
+from astroseg_networks.runtime import hash_weights, open_runtime
 open_runtime(sys.argv[1], "unet", "cpu", None)(np.ones((1, 2, 32, 48), "f4"))
 print([name for name in ("torch", "onnx", "lightning") if name in sys.modules])
 """
@@ -87,8 +87,16 @@ def test_same_answer_twice(files, build, sky, kind):
 def test_says_what_it_runs(files, build, card):
     opened = open_runtime(str(files.onnx), "unet", "auto", build)
     assert opened.card == card
-    assert opened.sha256 == read_weights(files.onnx).sha256
     assert opened.device == "cpu"
+    assert hash_weights(str(files.onnx), "auto") == read_weights(files.onnx).sha256
+
+
+def test_the_hash_is_that_of_the_file_that_is_used(files, monkeypatch):
+    monkeypatch.setattr(runtime, "_has_gpu", lambda _: True)
+    assert hash_weights(str(files.onnx), "cuda") == read_weights(files.master).sha256
+    assert hash_weights(str(files.onnx), "cpu") == read_weights(files.onnx).sha256
+    with pytest.raises(WeightsError, match="No such file"):
+        hash_weights(str(files.folder / "none.onnx"), "cpu")
 
 
 def test_input_may_be_of_any_layout(files, build, sky):

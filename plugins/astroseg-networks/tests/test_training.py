@@ -17,8 +17,11 @@ pytest.importorskip("lightning")
 pytest.importorskip("onnxscript")
 
 import torch
+from astroseg_networks.calibration import probability_of
+from astroseg_networks.export import save_master
 from astroseg_networks.history import History
-from astroseg_networks.own_images import OwnImages, _split
+from astroseg_networks.own_images import LEAST_SEEN, OwnImages
+from astroseg_networks.patches import logistic
 from astroseg_networks.progress import TrainingProgress
 from astroseg_networks.runtime import load_network, open_runtime
 from astroseg_networks.skies import draw_sky
@@ -28,10 +31,11 @@ from astroseg_networks.unet import HEADS, UNet
 from astroseg_networks.unet_task import SimulatedSkies, UNetTask
 from astroseg_networks.unet_trainer import UNetTrainer
 from astroseg_networks.validation import Matches, dice, match_centres
-from astroseg_networks.weights import read_weights
+from astroseg_networks.weights import WeightsError, read_weights
 from lightning.pytorch.callbacks import Callback
 
-from astroseg import UsageError
+from astroseg import AstrosegWarning, UsageError, read_image
+from astroseg.testing.fields import reread
 
 FIELD = Path(__file__).parents[3] / "catalogs" / "radio-extended"
 IMAGE, TRUTH = f"{FIELD}.fits", f"{FIELD}.truth.ecsv"
@@ -262,17 +266,49 @@ def test_a_turned_patch_has_turned_answers(own, turns, mirrored):
 
 
 def test_training_and_validation_share_no_pixel(own):
-    sky = own.skies[0]
-    corners, blocks = _split(sky, 64)
-    used = np.zeros(sky.seen.shape, dtype=bool)
-    for row, column in corners[::20]:
-        used[row : row + 64, column : column + 64] = True
-    for row, column in blocks:
+    height, width = own.skies[0].seen.shape
+    used = np.zeros((height, width), dtype=bool)
+    for row, column in np.ndindex(height - 63, width - 63):
+        if own.is_free(0, row, column):
+            used[row : row + 64, column : column + 64] = True
+    for row, column in own.kept[0]:
         assert not used[row : row + 64, column : column + 64].any()
-    assert len(blocks) == 7
+    assert all(own.is_free(0, row, column) for _, row, column in own.blocks)
+    assert len(own.kept[0]) == 6  # of 36 blocks a few are blank
     assert used.mean() > 0.6
     assert len(own.unseen(3)) == 3
-    assert len(own.unseen(99)) == 7
+    assert len(own.unseen(99)) == 6
+
+
+def test_patches_lie_everywhere_but_in_the_blocks_for_validation(own):
+    rng = np.random.default_rng(0)
+    times = np.zeros(own.skies[0].seen.shape)
+    for _ in range(3000):
+        index, *block = own.blocks[rng.integers(len(own.blocks))]
+        row, column = own._near(rng, index, np.array(block))
+        assert own.is_free(index, row, column)
+        times[row : row + 64, column : column + 64] += 1
+    assert np.mean(times > 0) > 0.6
+
+
+def with_blank(pixels):
+    """The image, some pixels of which are blank."""
+    image = read_image(IMAGE)
+    data = image.data.astype("f4")
+    data[pixels] = np.nan
+    return reread(image, data)
+
+
+def test_blank_regions_are_left_out():
+    own = OwnImages([with_blank(np.s_[:, :200])], [TRUTH], 64)
+    rng = np.random.default_rng(0)
+    assert all(own.draw(rng)["weight"].mean() >= LEAST_SEEN for _ in range(200))
+    assert all(patch["weight"].mean() >= LEAST_SEEN for patch in own.unseen(99))
+
+
+def test_an_image_that_is_all_blank():
+    with pytest.raises(UsageError, match="100% of them are blank: too few to train"):
+        OwnImages([with_blank(np.s_[:])], [TRUTH], 64)
 
 
 def test_own_images_are_drawn_like_skies(own):
@@ -286,7 +322,7 @@ def test_own_images_are_drawn_like_skies(own):
 
 
 def test_an_image_that_is_too_small():
-    with pytest.raises(UsageError, match=r"radio-extended\.fits has .* too few to train .* patches of 256"):
+    with pytest.raises(UsageError, match=r"radio-extended\.fits has .* blank: too few to train .* patches of 256"):
         OwnImages([IMAGE], [TRUTH], 256)
 
 
@@ -302,33 +338,57 @@ class SmallTrainer(UNetTrainer):
 def test_weights_come_in_three_forms_that_load_and_agree(tmp_path, capsys):
     trainer = SmallTrainer(steps=2, batch=2, size=64, every=1, workers=0, device="cpu", images=IMAGE, truths=TRUTH)
     trainer.validate()
-    files = trainer.train(tmp_path)
+    with pytest.warns(AstrosegWarning, match="too few sources to calibrate the probabilities"):
+        files = trainer.train(tmp_path)
     assert [path.name for path in files] == ["unet.safetensors", "unet.onnx", "unet.int8.onnx"]
     assert (tmp_path / "examples.png").read_bytes().startswith(b"\x89PNG")
     err = capsys.readouterr().err
     assert err.startswith("step 1  loss ")
     assert len(err.splitlines()) == 2
     card = read_weights(files[0]).card
+    own_files = f"--set images={IMAGE} --set truths={TRUTH}"
     assert card["architecture"] == {"name": "unet", **SMALL}
-    assert (card["examples"], card["seed"], set(card["scores"])) == (4, 1, {"f1", "dice"})
+    assert (card["total_steps"], card["total_examples"], card["seed"]) == (2, 4, 1)
+    assert card["best_step"] in {1, 2}
+    assert card["command"] == f"astroseg train unet --set steps=2 --set batch=2 --set size=64 --set every=1 {own_files}"
+    task = trainer.task(load_network(read_weights(files[0]), SmallTrainer.build))
+    assert card["scores"] == task.scores(tmp_path)  # of the weights as they were rounded
     image = np.random.default_rng(1).normal(size=(2, 2, 80, 64)).astype("f4")
     first, second = (open_runtime(str(path), "unet", "cpu", SmallTrainer.build)(image) for path in files[:2])
     for name in HEADS:
         np.testing.assert_allclose(first[name], second[name], atol=1e-4)
     assert open_runtime(str(files[2]), "unet", "cpu", SmallTrainer.build)(image)["centre"].shape == (2, 1, 80, 64)
     more = SmallTrainer(steps=1, batch=1, size=64, rate=1e-9, workers=0, device="cpu", start=str(files[0]))
-    network = more._started(str(files[0]))
-    assert network.training
-    expected = load_network(read_weights(files[0]), UNetTrainer.build).state_dict()
-    assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
-    with pytest.raises(Exception, match="Cannot begin with the weights"):
-        UNetTrainer()._started(str(files[0]))
+    more.validate()
+    assert more.beginning().card == card
+    with pytest.raises(WeightsError, match="Cannot begin with the weights"):
+        UNetTrainer(start=str(files[0])).validate()
+
+
+class NoPeaks:
+    """A task with too few sources."""
+
+    def calibration(self):
+        return None
+
+
+def test_too_few_sources_keep_the_calibration_of_the_start(card, tmp_path):
+    curves = {"score": [-1.0, 2.0], "logit": [-3.0, 3.0]}
+    card = card | {"architecture": {"name": "unet", **SMALL}, "calibration": curves}
+    master = save_master(UNet(**SMALL), card, tmp_path / "small.safetensors")
+    facts = SmallTrainer(start=str(master)).facts(NoPeaks())
+    assert facts["calibration"] == curves
+    assert facts["calibrated"] == f"as the weights {master}: few sources"
+    with pytest.warns(AstrosegWarning, match="too few sources"):
+        facts = SmallTrainer().facts(NoPeaks())
+    np.testing.assert_allclose(probability_of(np.array([-2.0, 1.0]), facts["calibration"]), logistic([-2.0, 1.0]))
 
 
 @pytest.mark.parametrize(
     ("options", "fragment"),
     [({"size": 100}, "multiples of 16"), ({"images": "a.fits, b.fits", "truths": "a.ecsv"}, "2 images and 1 truths"),
-     ({"steps": 0}, "int >= 1"), ({"truths": "a.ecsv"}, "0 images and 1 truths")],
+     ({"steps": 0}, "int >= 1"), ({"truths": "a.ecsv"}, "0 images and 1 truths"),
+     ({"images": IMAGE, "truths": "a.ecsv"}, r"no file a\.ecsv to train on"), ({"device": "gpu"}, "no device 'gpu'")],
 )  # fmt: skip
 def test_options_that_make_no_sense(options, fragment):
     with pytest.raises(UsageError, match=fragment):

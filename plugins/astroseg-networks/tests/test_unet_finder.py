@@ -50,8 +50,9 @@ def simple(monkeypatch):
     def runtime(batch):
         return threshold(batch)
 
-    runtime.card, runtime.sha256 = {"calibration": calibration}, SHA256
+    runtime.card = {"calibration": calibration}
     monkeypatch.setattr("astroseg_networks.unet_finder.open_runtime", lambda *_, **__: runtime)
+    monkeypatch.setattr("astroseg_networks.unet_finder.hash_weights", lambda *_: SHA256)
 
 
 def distances(first, second):
@@ -90,7 +91,7 @@ def test_finds_sources_and_fluxes_at_any_sampling(beam):
     found = UNetFinder(device="cpu").find(image).catalog
     away = distances(truth, found)
     assert np.all(away.min(axis=1) < 0.3 * beam)
-    assert len(found) <= 1.1 * len(truth)
+    assert len(found) <= 1.2 * len(truth)
     ratio = (found["flux"][away.argmin(axis=1)] / truth["flux"]).value
     assert np.median(ratio) == pytest.approx(1, abs=0.05)
 
@@ -118,9 +119,9 @@ class TestUntrained:
     @pytest.mark.parametrize(
         ("beam", "why"),
         [
-            (None, "no beam, 2.5 pixels are assumed"),
-            ("1.7pix", "narrower than 1.8 pixels"),
-            ("2arcsec", "no beam, 2.5 pixels are assumed"),  # without a sky nobody knows how many pixels that is
+            (None, "no beam that is known in pixels"),
+            ("1.7pix", r"its beam is 1\.7 pixels wide, and the weights know 1\.8 or more"),
+            ("2arcsec", "no beam that is known in pixels"),  # without a sky nobody knows how many pixels that is
             ("16pix,5pix,20", "more than 3 times as long as wide"),
         ],
     )
@@ -146,7 +147,7 @@ class TestUntrained:
         place = sun.wcs.all_pix2world(found.catalog["x_centroid"].value, found.catalog["y_centroid"].value, 0)
         np.testing.assert_allclose((place[0] + 180) % 360 - 180, found.catalog["hpc_x"].to_value("deg"), atol=1e-8)
 
-    @pytest.mark.parametrize("beam", [1.9, 2.5, 5.0, 30.0])
+    @pytest.mark.parametrize("beam", [1.8, 1.9, 2.5, 5.0, 30.0])
     def test_not_the_others(self, beam):
         image, _ = make_field(beam=beam, n_sources=2)
         found = UNetFinder().find(image)

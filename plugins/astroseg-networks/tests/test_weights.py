@@ -61,6 +61,11 @@ def argument(name, value):
     return change_card(lambda card: json.dumps(card | {"architecture": card["architecture"] | {name: value}}))
 
 
+def calibration(curves):
+    """A master whose card has this calibration."""
+    return change_card(lambda card: json.dumps(card | {"calibration": curves}))
+
+
 def change_onnx(change):
     """An ONNX file that is changed."""
 
@@ -244,14 +249,12 @@ HOSTILE = {
     "unknown argument": (argument("stranger", 1), "wrong arguments"),
     "uneven arguments": (argument("depths", [1]), "wrong arguments"),
     "large network": (argument("widths", [4096] * 4), "has float32 of shape"),
-    "calibration": (
-        change_card(lambda card: json.dumps(card | {"calibration": {"score": [10**400], "logit": ["x"]}})),
-        "calibration is not made of",
-    ),
-    "calibration of unequal lengths": (
-        change_card(lambda card: json.dumps(card | {"calibration": {"score": [0, 1], "logit": [0]}})),
-        "unequal length",
-    ),
+    "calibration": (calibration({"score": [10**400], "logit": ["x"]}), "calibration is not made of"),
+    "calibration that falls": (calibration({"score": [0, 1], "logit": [1, 0]}), "calibration is not made of"),
+    "calibration of unequal lengths": (calibration({"score": [0, 1], "logit": [0]}), "unequal length"),
+    "no calibration": (calibration({}), "has no list 'score'"),
+    "calibration of one number": (calibration({"score": 0.0, "logit": [0, 1]}), "has no list 'score'"),
+    "half a calibration": (calibration({"score": [0, 1]}), "has no list 'logit'"),
     "onnx of another master": (of_another_master, "another sha256"),
     "onnx of no master": (change_onnx(metadata("master_sha256", None)), "does not say which master"),
     "onnx without card": (change_onnx(metadata("card", None)), "has no model card"),
@@ -292,7 +295,7 @@ def test_hostile_weights(files, build, tmp_path, capfd, kind):
     make, message = HOSTILE[kind]
     path = make(files, tmp_path)
     with pytest.raises(AstrosegError) as raised:
-        open_runtime(str(path), "unet", "cpu", build)(np.zeros((1, 2, 32, 32), "f4"))
+        open_runtime(str(path), "unet", "cpu", build, curves=("score", "logit"))(np.zeros((1, 2, 32, 32), "f4"))
     said = str(raised.value)
     assert message in said
     assert "\n" not in said

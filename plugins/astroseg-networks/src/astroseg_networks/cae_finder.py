@@ -32,7 +32,8 @@ class CAEFinder(PatchFinder):
 
     Notes
     -----
-    The probability is that of a pixel to lie above the isophote of twice the noise.
+    The probability is that of a pixel to lie where the sky without noise is brighter than twice the noise.
+    Fluxes are not to be trusted: all rows have the flag 16.
     """
 
     name = "cae"

@@ -13,8 +13,6 @@ from astroseg_networks.patch_task import DATA, NORMALISATION, PatchTask
 
 __all__ = ["CAETrainer"]
 
-CALIBRATED = 8  # skies that the ranges of the integers are measured on
-
 
 class CAETrainer(NetworkTrainer[Any]):
     """Trains the convolutional autoencoder on patches of simulated radio skies.
@@ -83,6 +81,6 @@ class CAETrainer(NetworkTrainer[Any]):
         """What the card says of the network and its data."""
         return {"normalisation": NORMALISATION, "calibration": {}, "data": DATA}
 
-    def batches(self, task: Any) -> list[np.ndarray]:
-        """The patches of some skies."""
-        return [truth["image"][:, np.newaxis] for truth in task.unseen[:CALIBRATED]]
+    def example(self, task: Any) -> np.ndarray:
+        """The patches of a sky."""
+        return task.unseen[0]["image"][:, np.newaxis]

@@ -39,7 +39,8 @@ def fit_calibration(score: np.ndarray, real: np.ndarray, knots: int = 16) -> dic
         Logits of peaks on skies with truth.
     real : 1-D `~numpy.ndarray` of bool
     knots : int
-        Number of groups, equal in size.
+        Number of groups: half of them hold as many real sources each, half as many of the others, so that the line is
+        known well where there are few of either.
 
     Notes
     -----
@@ -47,11 +48,13 @@ def fit_calibration(score: np.ndarray, real: np.ndarray, knots: int = 16) -> dic
     """
     from scipy.optimize import isotonic_regression
 
-    order = np.argsort(score, kind="stable")
-    groups = np.array_split(order, knots)
+    inner = np.linspace(0, 1, knots // 2 + 1)[1:-1]
+    edges = np.concatenate([np.quantile(kind, inner) for kind in (score[real], score[~real]) if kind.size])
+    number = np.searchsorted(np.unique(edges), score, side="right")
+    groups = [np.flatnonzero(number == group) for group in np.unique(number)]
     middle = np.array([score[group].mean() for group in groups])
     share = np.array([(real[group].sum() + 0.5) / (group.size + 1) for group in groups])
     share = isotonic_regression(share, weights=np.array([group.size for group in groups])).x
     # Rising strictly, so that there is an inverse.
-    logit = np.log(share / (1 - share)) + 1e-4 * np.arange(knots)
+    logit = np.log(share / (1 - share)) + 1e-4 * np.arange(share.size)
     return {"score": middle.tolist(), "logit": logit.tolist()}

@@ -1,7 +1,7 @@
 """From a trained network to the files that ship: the master, and the two ONNX files made from it.
 
-The master is stored as float16 and computed in float32: half the size, and the rounding is part of the network, as the
-scores in the card are those of the master. The ONNX file holds the same numbers, and a cast to float32 for each tensor:
+The master is stored as float16 and computed in float32: half the size, and the rounding is part of the network: the
+trainers round before they score. The ONNX file holds the same numbers, and a cast to float32 for each tensor:
 ONNX Runtime casts them, and folds batch norm into the convolutions, when it loads the file. Folded here they would be
 no float16 any more: twice the size, or rounded once more.
 """

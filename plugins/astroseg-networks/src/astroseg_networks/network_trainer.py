@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -12,13 +13,12 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from astroseg import Trainer
-from astroseg.trainer import CONFIG
-from astroseg_networks.export import export_int8, export_onnx, save_master
+from astroseg_networks.export import export_onnx, save_master
 from astroseg_networks.history import History
 from astroseg_networks.progress import TrainingProgress
 from astroseg_networks.runtime import load_network
-from astroseg_networks.training import Recipe, Task, fit, load_best
-from astroseg_networks.weights import WeightsError, find_weights, master_of, read_weights
+from astroseg_networks.training import Recipe, Task, choose_devices, fit, load_best
+from astroseg_networks.weights import Weights, WeightsError, find_weights, master_of, read_weights
 
 __all__ = ["NetworkTrainer"]
 
@@ -32,7 +32,8 @@ T = TypeVar("T", bound=Task)
 class NetworkTrainer(Trainer, Generic[T]):
     """Base of the trainers of networks. Its options are those that a subclass stores.
 
-    A subclass makes the network (`build`) and its task (`task`), and says what is to be known of both (`facts`).
+    A subclass makes the network (`build`) and its task (`task`), says what is to be known of both (`facts`), and shows
+    an input (`example`).
     """
 
     arguments: ClassVar[dict[str, Any]] = {}
@@ -60,17 +61,21 @@ class NetworkTrainer(Trainer, Generic[T]):
         """What the card says of this network and its data: ``normalisation``, ``calibration``, ``data``, ..."""
         raise NotImplementedError
 
-    def batches(self, task: T) -> list[np.ndarray]:
-        """What the network will see: several inputs of shape (n, channels, ny, nx), n of 2 or more.
-
-        Where ny and nx are free, they differ.
-        """
+    def example(self, task: T) -> np.ndarray:
+        """An input of shape (n, channels, ny, nx), n of 2 or more; where ny and nx are free, they differ."""
         raise NotImplementedError
+
+    def validate(self) -> None:
+        """Check all values, and that the device and the weights to begin with are there."""
+        super().validate()
+        choose_devices(self.device)
+        self.beginning()
 
     def train(self, folder: Path, *, quiet: bool = False) -> list[Path]:
         """Train, or go on with a training that was interrupted; see `astroseg.Trainer.train`."""
         torch.manual_seed(self.seed)
-        network = self.build(self.arguments) if self.start is None else self._started(self.start)
+        held = self.beginning()
+        network = self.build(self.arguments) if held is None else load_network(held, self.build).train()
         task = self.task(network)
         history = fit(task, self.recipe(), folder, self.device, [] if quiet else [TrainingProgress(self.steps)])
         if rank_zero_only.rank:  # of several processes the first one writes
@@ -78,14 +83,22 @@ class NetworkTrainer(Trainer, Generic[T]):
         load_best(task.network, folder)
         return self.write(network.eval(), task, history, folder)
 
-    def _started(self, start: str) -> torch.nn.Module:
-        """The network, with the weights to begin with."""
-        path = find_weights(start)
+    def beginning(self) -> Weights | None:
+        """The master of the weights to begin with, where there are any.
+
+        Raises
+        ------
+        WeightsError
+            They cannot be read, or are of another network.
+        """
+        if self.start is None:
+            return None
+        path = find_weights(self.start)
         held = read_weights(master_of(path) if path.suffix == ".onnx" else path)
         if held.card["architecture"] != self._architecture():
             msg = f"Cannot begin with the weights {held.path}: they are of {held.card['architecture']}."
             raise WeightsError(msg)
-        return load_network(held, self.build).train()
+        return held
 
     def _architecture(self) -> dict[str, Any]:
         return {"name": self.name, **self.arguments}
@@ -97,29 +110,38 @@ class NetworkTrainer(Trainer, Generic[T]):
         return Recipe(**{name: getattr(self, name) for name in names}, workers=workers)
 
     def write(self, network: torch.nn.Module, task: T, history: History, folder: Path) -> list[Path]:
-        """Write the weights, in all the forms that a finder takes."""
-        batches = self.batches(task)
-        master = save_master(network, self.card(task, history), folder / f"{self.name}.safetensors")
-        onnx = export_onnx(master, self.build, batches[0])
-        return [master, onnx, export_int8(onnx, batches)]
+        """Write the weights: the master, and the ONNX file made from it."""
+        network.half().float()  # as the master holds them: the scores in the card are those of what is used
+        card = self.card(task, history, task.scores(folder))
+        master = save_master(network, card, folder / f"{self.name}.safetensors")
+        return [master, export_onnx(master, self.build, self.example(task))]
 
-    def card(self, task: T, history: History) -> dict[str, Any]:
+    def card(self, task: T, history: History, scores: dict[str, float]) -> dict[str, Any]:
         """Everything that is to be known of the weights."""
-        best = history.best
         return {
             "architecture": self._architecture(),
             **self.facts(task),
-            "scores": best["scores"],
-            "step": best["facts"]["step"],
-            "examples": history.last("examples"),
-            "minutes": round(history.last("minutes"), 1),
-            "command": f"astroseg train {self.name} --config {CONFIG}",
+            "scores": scores,
+            "best_step": history.best["facts"]["step"],
+            "total_steps": history.last("step"),
+            "total_examples": history.last("examples"),
+            "total_minutes": round(history.last("minutes"), 1),
+            "command": self._command(),
             "options": self.get_params(),
             "seed": self.seed,
             "licence": LICENCE,
             "versions": {name: metadata.version(name) for name in PACKAGES},
             "date": dt.datetime.now(dt.UTC).date().isoformat(),
         }
+
+    def _command(self) -> str:
+        """A command that repeats the training, by the options that matter and are not the default."""
+        words = ["astroseg", "train", self.name]
+        for name, option in self.options().items():
+            value = getattr(self, name)
+            if value != option.default and name not in self.changeable:
+                words += ["--set", f"{name}={'none' if value is None else value}"]
+        return shlex.join(words)
 
 
 def _workers(device: str) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from astroseg import read_image, standardize
+from astroseg.background import significance
 from astroseg.beam import FWHM_PER_SIGMA
 from astroseg.catalog import flux_scale
 from astroseg.ellipse import covariance_from_fwhm
@@ -23,13 +24,16 @@ from astroseg_networks.targets import Sources, source_targets
 __all__ = ["OwnImages"]
 
 UNSEEN = 5  # of so many blocks one is for validation
+LEAST_SEEN = 0.1  # share of a patch that is not blank
+TRIES = 100
 MARGIN = 16  # pixels: a source so far outside of a patch does not matter to it
 
 
 class OwnImages:
     """Patches of images whose sources are known.
 
-    Every fifth block of ``size`` x ``size`` pixels is for validation; no patch to train on reaches into one.
+    Of the blocks of ``size`` x ``size`` pixels that show something, every fifth is for validation; no patch to train on
+    reaches into one.
 
     Parameters
     ----------
@@ -42,25 +46,42 @@ class OwnImages:
     Raises
     ------
     UsageError
-        An image is smaller than two blocks.
+        An image has less than two such blocks.
     """
 
     def __init__(self, images: Sequence[Any], truths: Sequence[Any], size: int) -> None:
         self.size = size
         self.skies = [_read(image, truth) for image, truth in zip(images, truths, strict=True)]
         split = [_split(sky, size) for sky in self.skies]
-        self.corners = np.concatenate([_numbered(index, corners) for index, (corners, _) in enumerate(split)])
-        self.blocks = np.concatenate([_numbered(index, blocks) for index, (_, blocks) in enumerate(split)])
+        self.blocks = np.concatenate([_numbered(index, blocks) for index, (blocks, _) in enumerate(split)])
+        self.kept = [kept for _, kept in split]
 
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """A patch at a random place, turned and mirrored at random; its keys are those of `draw_sky`."""
-        index, row, column = self.corners[rng.integers(len(self.corners))]
+        index, *block = self.blocks[rng.integers(len(self.blocks))]
+        row, column = self._near(rng, index, np.array(block))
         return self.skies[index].patch(row, column, self.size, turns=int(rng.integers(4)), mirrored=rng.random() < 0.5)
 
     def unseen(self, count: int) -> list[dict[str, np.ndarray]]:
         """At most so many blocks for validation, spread evenly."""
-        chosen = np.unique(np.linspace(0, len(self.blocks) - 1, count).astype(int))
-        return [self.skies[index].patch(row, column, self.size) for index, row, column in self.blocks[chosen]]
+        kept = np.concatenate([_numbered(index, blocks) for index, blocks in enumerate(self.kept)])
+        chosen = np.unique(np.linspace(0, len(kept) - 1, count).astype(int))
+        return [self.skies[index].patch(row, column, self.size) for index, row, column in kept[chosen]]
+
+    def _near(self, rng, index, block) -> np.ndarray:
+        """Corner of a patch to train on, at most a block away from one."""
+        low = np.fmax(block - self.size, 0)
+        high = np.fmin(block, np.array(self.skies[index].seen.shape) - 2 * self.size) + self.size
+        for _ in range(TRIES):
+            corner = rng.integers(low, high + 1)
+            if self.is_free(index, *corner):
+                return corner
+        return block
+
+    def is_free(self, index: int, row: int, column: int) -> bool:
+        """Whether the patch with this corner, of the image of this number, is one to train on."""
+        touched = np.abs(self.kept[index] - (row, column)).max(axis=1) < self.size
+        return not touched.any() and _shows(self.skies[index], row, column, self.size)
 
 
 @dataclass(frozen=True)
@@ -104,14 +125,12 @@ def _read(image, truth) -> _Sky:
         raise UsageError(msg)
     beam = beam_covariance(image.meta.get("beam"), image.wcs)
     grid = choose_grid(image.shape, beam)
-    whole = tuple(slice(0, length) for length in image.shape)
-    significance = image.meta["background"].significance(image.data, image.mask, whole)
     seen = np.ones(image.shape, dtype=bool) if image.mask is None else ~image.mask
     row = np.zeros(int(max(known.catalog["label"].max(), 0)) + 1 if len(known) else 1, dtype=np.int32)
     row[known.catalog["label"]] = np.arange(1, len(known) + 1)
     return _Sky(
         image.meta["name"],
-        grid.sample(significance),
+        grid.sample(significance(image)),
         _nearest(grid, seen),
         _nearest(grid, row[known.labels]),
         _sources(known, image, grid, beam),
@@ -153,22 +172,26 @@ def _sources(truth: Truth, image, grid: Grid, beam) -> Sources:
 
 
 def _split(sky: _Sky, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Corners (row, column) of all patches to train on, and of the blocks for validation."""
-    blocks = np.argwhere(np.ones([length // size for length in sky.seen.shape], dtype=bool)) * size
+    """Corners (row, column) of the blocks around which to train, and of those for validation."""
+    height, width = sky.seen.shape
+    corners = np.argwhere(np.ones((height // size, width // size), dtype=bool)) * size
+    blocks = corners[[_shows(sky, row, column, size) for row, column in corners]]
     if len(blocks) < 2:
-        height, width = sky.seen.shape
         msg = (
-            f"{sky.name} has {width} x {height} pixels at the sampling that the network knows, too few to train and to "
-            f"validate on patches of {size}: choose a smaller size."
+            f"{sky.name} has {width} x {height} pixels at the sampling that the network knows, and "
+            f"{np.mean(~sky.seen):.0%} of them are blank: too few to train and to validate on patches of {size}. "
+            "Choose a smaller size."
         )
         raise UsageError(msg)
-    unseen = blocks[UNSEEN - 1 :: UNSEEN] if len(blocks) >= UNSEEN else blocks[-1:]
-    taken = np.zeros((sky.seen.shape[0] + 1, sky.seen.shape[1] + 1), dtype=np.int64)
-    for row, column in unseen:
-        taken[row + 1 : row + size + 1, column + 1 : column + size + 1] = 1
-    total = taken.cumsum(axis=0).cumsum(axis=1)
-    inside = total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]
-    return np.argwhere(inside == 0), unseen
+    kept = np.zeros(len(blocks), dtype=bool)
+    kept[UNSEEN - 1 :: UNSEEN] = True
+    kept[-1] |= not kept.any()
+    return blocks[~kept], blocks[kept]
+
+
+def _shows(sky: _Sky, row: int, column: int, size: int) -> bool:
+    """Whether a patch shows something."""
+    return bool(np.mean(sky.seen[row : row + size, column : column + size]) >= LEAST_SEEN)
 
 
 def _numbered(index: int, corners: np.ndarray) -> np.ndarray:

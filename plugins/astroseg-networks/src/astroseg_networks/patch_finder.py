@@ -11,15 +11,16 @@ from astropy.table import QTable
 from skimage.filters import threshold_yen
 
 from astroseg import Detections, SourceFinder, measure, read_image, standardize
+from astroseg.background import significance
+from astroseg.catalog import UNTRAINED, UNTRUSTED
 from astroseg.labels import components, remove_small
 from astroseg_networks.patches import BEAMS, average_patches
 from astroseg_networks.runtime import Runtime, hash_weights, open_runtime
-from astroseg_networks.untrained import UNTRAINED, is_untrained
+from astroseg_networks.untrained import is_untrained
 
 __all__ = ["PatchFinder"]
 
 MAPS = {"segmentation": 1}
-UNTRUSTED_FLUX = 16  # bit of the column flags: what is corrected for is an isophote, and the labels are none
 
 
 class PatchFinder(SourceFinder):
@@ -71,8 +72,7 @@ class PatchFinder(SourceFinder):
         maps = self._maps(runtime, image)
         labels = self.label(maps["probability"], image.mask)
         catalog = self.measure(maps, labels, image)
-        catalog["flags"] |= UNTRUSTED_FLUX | (UNTRAINED if untrained else 0)
-        catalog.meta["weights_sha256"] = runtime.sha256
+        catalog["flags"] |= UNTRUSTED | (UNTRAINED if untrained else 0)  # the labels are no isophotes
         return self.detections(image, catalog, labels, maps["probability"])
 
     def identity(self) -> dict[str, str]:
@@ -89,7 +89,7 @@ class PatchFinder(SourceFinder):
         Returns
         -------
         dict of `~numpy.ndarray` of float32, shape (ny, nx)
-            ``probability`` to lie above the isophote, 0 where blank, and what else the finder offers.
+            ``probability`` to lie on a source, 0 where blank, and what else the finder offers.
         """
         self.validate()
         return self._maps(self._runtime(), _standardized(image))
@@ -98,8 +98,7 @@ class PatchFinder(SourceFinder):
         return open_runtime(self.weights, self.architecture, self.device, self.build, maps=MAPS)
 
     def _maps(self, runtime: Runtime, image: CCDData) -> dict[str, np.ndarray]:
-        whole = tuple(slice(0, length) for length in image.shape)
-        sky = np.arcsinh(image.meta["background"].significance(image.data, image.mask, whole))
+        sky = np.arcsinh(significance(image))
         maps = average_patches(partial(self.run, runtime), sky, size=self.size, step=self.size // 2, batch=self.batch)
         if image.mask is not None:
             maps["probability"][image.mask] = 0

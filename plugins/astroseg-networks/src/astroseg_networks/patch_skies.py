@@ -31,8 +31,8 @@ def draw_patches(rng: np.random.Generator, size: int, count: int) -> dict[str, n
     Returns
     -------
     dict of `~numpy.ndarray` of float32, shape (count, size, size)
-        ``image``: asinh(image over noise). ``segmentation``: 1 above the isophote of twice the noise of the noise-free
-        sky. ``weight``: 0 where blank.
+        ``image``: asinh(image over noise). ``segmentation``: 1 where the noise-free sky is brighter than twice the
+        noise. ``weight``: 0 where blank.
     """
     field, image = draw_wide_sky(rng)
     whole = {"image": image, "segmentation": field.labels > 0, "weight": np.isfinite(field.data)}

@@ -40,8 +40,6 @@ class Runtime:
     ----------
     card : dict
         The model card.
-    sha256 : str
-        Of the file that is used, for the provenance.
     device : str
         Where it runs: "cpu", "cuda" or "cuda:N".
     """
@@ -50,7 +48,6 @@ class Runtime:
         self, weights: Weights, device: str, run: Callable[[np.ndarray], Maps], maps: Mapping[str, int]
     ) -> None:
         self.card = weights.card
-        self.sha256 = weights.sha256
         self.device = device
         self._path, self._run, self._maps = weights.path, run, maps
 

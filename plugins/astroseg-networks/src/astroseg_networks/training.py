@@ -23,7 +23,7 @@ from astroseg.errors import UsageError
 from astroseg.output import write_all
 from astroseg_networks.history import History
 
-__all__ = ["Recipe", "Task", "fit", "load_best"]
+__all__ = ["Recipe", "Task", "choose_devices", "fit", "load_best"]
 
 Arrays = Mapping[str, np.ndarray]
 Tensors = Mapping[str, torch.Tensor]
@@ -221,7 +221,7 @@ def fit(task: Task, recipe: Recipe, folder: Path, device: str, callbacks: list[C
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / "last.ckpt"
     module = _Module(task, recipe, folder)
-    accelerator, devices = _devices(device)
+    accelerator, devices = choose_devices(device)
     keep = ModelCheckpoint(folder, filename="last", enable_version_counter=False)
     with _quiet(), _interruptible() as stop:
         trainer = lightning.Trainer(
@@ -248,8 +248,19 @@ def load_best(network: torch.nn.Module, folder: Path) -> None:
     network.cpu().load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
 
 
-def _devices(device: str) -> tuple[str, Any]:
-    """Lightning's names of a device, and of how many."""
+def choose_devices(device: str) -> tuple[str, Any]:
+    """Lightning's names of a device, and of how many.
+
+    Parameters
+    ----------
+    device : str
+        As in `fit`.
+
+    Raises
+    ------
+    UsageError
+        It is not there.
+    """
     kind, _, number = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdecimal())):
         msg = f"There is no device '{device}'. Choose auto, cpu, cuda or cuda:N."

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Interval
-from astropy.nddata import CCDData
 from skimage.segmentation import expand_labels
 
 from astroseg import Detections, SourceFinder, measure, read_image, standardize
-from astroseg.beam import FWHM_PER_SIGMA
+from astroseg.background import significance
+from astroseg.catalog import UNTRAINED
 from astroseg.labels import compact
 from astroseg.sky import beam_covariance
 from astroseg_networks.calibration import logit_of, probability_of
@@ -21,7 +21,7 @@ from astroseg_networks.parts import list_parts
 from astroseg_networks.patches import logistic
 from astroseg_networks.runtime import hash_weights, open_runtime
 from astroseg_networks.scan import scan
-from astroseg_networks.untrained import UNTRAINED, is_untrained
+from astroseg_networks.untrained import is_untrained
 
 __all__ = ["UNetFinder"]
 
@@ -48,8 +48,8 @@ class UNetFinder(SourceFinder):
     Notes
     -----
     The column ``probability`` is that of the source to be real, calibrated on skies that the network was not trained
-    on. The map of probabilities is another matter: that of a pixel to lie above the isophote of twice the noise, as
-    the sky would be without noise.
+    on. The map of probabilities is another matter: that of a pixel to lie where the sky without noise is brighter than
+    twice the noise.
 
     The network knows radio images with a beam of 2 pixels or more. It sees every image on a grid on which the beam is
     round and about 2.5 pixels wide, as it is taken to be where it is not known; what it finds is brought back to the
@@ -66,7 +66,7 @@ class UNetFinder(SourceFinder):
         *,
         weights: str = "unet",
         device: str = "auto",
-        min_probability: Annotated[float, Interval(gt=0, lt=1)] = 0.5,
+        min_probability: Annotated[float, Interval(gt=0, lt=1)] = 0.7,
     ) -> None:
         self.weights = weights
         self.device = device
@@ -82,8 +82,8 @@ class UNetFinder(SourceFinder):
         runtime = open_runtime(self.weights, "unet", self.device, _build, maps=MAPS, curves=("score", "logit"))
         untrained = is_untrained("unet", image, narrowest=LEAST_BEAM, elongation=MOST_ELONGATED)
         grid = choose_grid(image.shape, beam_covariance(image.meta.get("beam"), image.wcs))
-        significance = _significance(image)
-        sky = grid.sample(significance)
+        values = significance(image)
+        sky = grid.sample(values)
         maps = {name: np.zeros((count, *grid.shape), dtype=np.float32) for name, count in MAPS.items()}
         scan(runtime, sky, grid.beam, maps)
         calibration = runtime.card["calibration"]
@@ -91,11 +91,10 @@ class UNetFinder(SourceFinder):
         labels, index = _labels(grid, maps, centres, image.mask)
         catalog = measure(image, labels)
         catalog["probability"] = probability_of(centres.score[index], calibration)
-        list_parts(catalog, labels, significance, image)
+        list_parts(catalog, labels, values, image)
         parameters = source_parameters(maps, centres, sky, grid.beam)
-        put_parameters(catalog, image, labels, significance, grid, centres, parameters, index)
+        put_parameters(catalog, image, labels, values, grid, centres, parameters, index)
         catalog["flags"] |= UNTRAINED if untrained else 0
-        catalog.meta["weights_sha256"] = runtime.sha256
         return self.detections(image, catalog, labels, _probability(grid, maps, image.mask))
 
     def identity(self) -> dict[str, str]:
@@ -107,11 +106,6 @@ def _build(arguments: dict[str, Any]) -> Any:
     from astroseg_networks.unet import UNet
 
     return UNet(**arguments)
-
-
-def _significance(image: CCDData) -> np.ndarray:
-    whole = tuple(slice(0, length) for length in image.shape)
-    return image.meta["background"].significance(image.data, image.mask, whole)
 
 
 def _probability(grid: Grid, maps: dict[str, np.ndarray], mask: np.ndarray | None) -> np.ndarray:

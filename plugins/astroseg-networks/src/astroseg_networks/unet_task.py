@@ -26,7 +26,7 @@ Arrays = dict[str, np.ndarray]
 UNSEEN = 32  # patches to validate on
 SHOWN = 4
 CALIBRATING = 256
-KNOTS = 16
+KNOTS = 24
 
 
 class Examples(Protocol):
@@ -116,10 +116,11 @@ class UNetTask:
             maps = self.network(torch.from_numpy(image)[None].to(device))
         return {name: values[0].cpu().numpy() for name, values in maps.items()}
 
-    def calibration(self) -> dict[str, list[float]]:
-        """How probable a source is by the height of its peak, on patches that training never draws."""
+    def calibration(self) -> dict[str, list[float]] | None:
+        """How probable a source is by the height of its peak, on patches that training never draws.
+
+        None where they hold too few peaks to tell.
+        """
         truths = self.examples.unseen(CALIBRATING)
         matches = match_centres([self.answer(truth["image"]) for truth in truths], truths)
-        if matches.score.size < 16 * KNOTS:
-            return {"score": [-10.0, 10.0], "logit": [-10.0, 10.0]}  # the network's own word
-        return fit_calibration(matches.score, matches.real, KNOTS)
+        return fit_calibration(matches.score, matches.real, KNOTS) if matches.score.size >= 16 * KNOTS else None

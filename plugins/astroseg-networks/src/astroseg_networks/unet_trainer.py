@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import torch
 from annotated_types import Ge, Gt, Interval, Le
 
-from astroseg.errors import UsageError
+from astroseg.errors import AstrosegWarning, UsageError
+from astroseg_networks.export import export_int8
+from astroseg_networks.history import History
 from astroseg_networks.network_trainer import NetworkTrainer
 from astroseg_networks.normalisation import CANONICAL_BEAM
 from astroseg_networks.own_images import OwnImages
@@ -17,7 +21,8 @@ from astroseg_networks.unet_task import SimulatedSkies, UNetTask
 
 __all__ = ["UNetTrainer"]
 
-CALIBRATED = 8  # pairs of patches, on which the ranges of the features are measured
+RANGED = 8  # pairs of patches, on which the ranges of the features are measured
+AS_IT_IS = {"score": [-10.0, 10.0], "logit": [-10.0, 10.0]}  # the network's own word
 
 
 class UNetTrainer(NetworkTrainer[UNetTask]):
@@ -94,6 +99,10 @@ class UNetTrainer(NetworkTrainer[UNetTask]):
         if len(images) != len(truths):
             msg = f"Each image needs its truth: there are {len(images)} images and {len(truths)} truths."
             raise UsageError(msg)
+        absent = [path for path in (*images, *truths) if not path.is_file()]
+        if absent:
+            msg = f"There is no file {absent[0]} to train on."
+            raise UsageError(msg)
 
     @staticmethod
     def build(arguments: dict[str, Any]) -> UNet:
@@ -111,15 +120,39 @@ class UNetTrainer(NetworkTrainer[UNetTask]):
         """What the card says of the U-Net and its data."""
         return {
             "normalisation": f"asinh(image / noise), and a plane with ln(beam / {CANONICAL_BEAM} pixels)",
-            "calibration": task.calibration(),
+            **self._calibration(task),
             "data": f"the images {self.images}" if self.images else "simulated radio skies, astroseg_networks.skies",
         }
 
-    def batches(self, task: UNetTask) -> list[np.ndarray]:
-        """Pairs of patches, higher than wide."""
-        images = [truth["image"][:, :, : -UNet.stride] for truth in task.unseen]
-        images = images[: len(images) // 2 * 2] or 2 * images
-        return [np.stack(pair) for pair in zip(images[::2], images[1::2], strict=True)][:CALIBRATED]
+    def _calibration(self, task: UNetTask) -> dict[str, Any]:
+        """The calibration, and where it is from."""
+        if fitted := task.calibration():
+            return {"calibration": fitted, "calibrated": "on patches that training never draws"}
+        if held := self.beginning():
+            return {"calibration": held.card["calibration"], "calibrated": f"as the weights {self.start}: few sources"}
+        warnings.warn(
+            "The patches for validation hold too few sources to calibrate the probabilities, which are those of the "
+            "network as it is. Give more images, or begin with weights that are calibrated (start).",
+            AstrosegWarning,
+            stacklevel=2,
+        )
+        return {"calibration": AS_IT_IS, "calibrated": "not at all: few sources"}
+
+    def example(self, task: UNetTask) -> np.ndarray:
+        """Two patches, higher than wide."""
+        return _pairs(task)[0]
+
+    def write(self, network: torch.nn.Module, task: UNetTask, history: History, folder: Path) -> list[Path]:
+        """Write the weights, in eight bits, too."""
+        master, onnx = super().write(network, task, history, folder)
+        return [master, onnx, export_int8(onnx, _pairs(task)[:RANGED])]
+
+
+def _pairs(task: UNetTask) -> list[np.ndarray]:
+    """Pairs of patches, higher than wide."""
+    images = [truth["image"][:, :, : -UNet.stride] for truth in task.unseen]
+    images = images[: len(images) // 2 * 2] or 2 * images
+    return [np.stack(pair) for pair in zip(images[::2], images[1::2], strict=True)]
 
 
 def _paths(text: str | None) -> list[Path]:

@@ -40,8 +40,8 @@ class VAEFinder(PatchFinder):
 
     Notes
     -----
-    The probability is that of a pixel to lie above the isophote of twice the noise. The samples are the same ones in
-    each run.
+    The probability is that of a pixel to lie where the sky without noise is brighter than twice the noise. The
+    samples are the same ones in each run. Fluxes are not to be trusted: all rows have the flag 16.
     """
 
     name = "vae"

@@ -15,7 +15,6 @@ from astroseg_networks.vae import VAE
 __all__ = ["VAETrainer"]
 
 MODES = {"image": VAETask, "masks": MaskTask, "prior": PriorTask}
-CALIBRATED = 8  # skies that the ranges of the integers are measured on
 
 
 class VAETrainer(NetworkTrainer[Any]):
@@ -101,7 +100,6 @@ class VAETrainer(NetworkTrainer[Any]):
         """What the card says of the network and its data."""
         return {"normalisation": NORMALISATION, "calibration": {}, "data": DATA}
 
-    def batches(self, task: Any) -> list[np.ndarray]:
-        """The patches of some skies, with noise."""
-        skies = [task.draw(np.random.default_rng([0, index, 1])) for index in range(CALIBRATED)]
-        return [patches["image"].reshape(-1, 2, VAE.size, VAE.size) for patches in skies]
+    def example(self, task: Any) -> np.ndarray:
+        """The patches of a sky, and their noise."""
+        return task.unseen[0]["image"].reshape(-1, 2, VAE.size, VAE.size)
