@@ -248,6 +248,8 @@ def test_python():
 def test_a_signal_ends_a_real_process(tmp_path, kind):
     """What the fixture does, in a process of its own."""
     code = (
+        # Jobs in the background of a shell start with Ctrl-C ignored.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "import test_train, types, astroseg.cli, astroseg.plugins\n"
         "astroseg.plugins.load_class = lambda *_: test_train.WaitTrainer\n"
