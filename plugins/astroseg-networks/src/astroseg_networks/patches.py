@@ -41,7 +41,7 @@ def average_patches(
     >>> import numpy as np
     >>> from astroseg_networks.patches import average_patches
     >>> image = np.arange(12, dtype="f4").reshape(3, 4)
-    >>> average_patches(lambda patches: {"same": patches}, image, size=4, step=2, batch=8)["same"]
+    >>> average_patches(lambda patches: {"same": patches}, image, size=4, step=2, batch=8)["same"].round(3)
     array([[ 0.,  1.,  2.,  3.],
            [ 4.,  5.,  6.,  7.],
            [ 8.,  9., 10., 11.]], dtype=float32)
