@@ -1,6 +1,6 @@
 """Speed of the U-Net: the network alone on each engine, then `find` from file to catalogue against tuned PyBDSF.
 
-The network alone sees patches as `astroseg_networks.scan` cuts them: 640 x 640 pixels, of which 512 x 512 are kept.
+The network alone sees patches as `astroseg_networks.scan` cuts them, with a halo that is not kept.
 `find` runs on SDC1's west image, where ASTROSEG_REAL_DATA says where it is, and on a simulated sky of preset sdc1.
 In this process after the imports, the best of three; PyBDSF once, with two cores, in a process of its own, the start
 and the imports of which are taken off. Memory is the peak above that before.

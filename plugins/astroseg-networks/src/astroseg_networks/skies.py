@@ -9,7 +9,7 @@ import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
 
-from astroseg import standardize
+from astroseg.background import significance
 from astroseg.beam import FWHM_PER_SIGMA, Beam
 from astroseg.simulate.field import RadioField, radio_field
 from astroseg.simulate.populations import PRESETS, Population, RadioSettings
@@ -95,10 +95,9 @@ def sky_significance(field: RadioField, beam: float) -> np.ndarray:
     mask = ~np.isfinite(field.data)
     image = CCDData(field.data, unit="Jy / beam", mask=mask if mask.any() else None)
     image.meta.update(beam=Beam(beam * u.pix, beam * u.pix), name="training", path=None)
-    whole = tuple(slice(0, length) for length in field.data.shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return standardize(image).meta["background"].significance(field.data, image.mask, whole)
+        return significance(image)
 
 
 def sky_targets(field: RadioField, settings: RadioSettings) -> dict[str, np.ndarray]:
