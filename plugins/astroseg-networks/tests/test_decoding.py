@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from astroseg_networks.decoding import AGREE, assign_pixels, find_centres, source_parameters
+from astroseg_networks.decoding import AGREE, CERTAIN, add_certain, assign_pixels, find_centres, source_parameters
 from astroseg_networks.skies import draw_settings, sky_significance, sky_targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -255,6 +255,58 @@ class TestPixels:
         for index in range(1, number + 1):
             owned = owner[islands == index] > 0
             assert owned.all() or not owned.any()
+
+
+class TestCertain:
+    def island(self, maps, columns, height):
+        maps["segmentation"][0, 18:23, columns] = 1
+        maps["segmentation"][0, 20, columns.start + 1] = height
+
+    def test_an_island_beyond_doubt_has_a_source_at_its_best_pixel(self):
+        maps = empty()
+        self.island(maps, slice(5, 15), CERTAIN)
+        self.island(maps, slice(25, 35), CERTAIN - 0.1)
+        maps["centre"][0, 21, 12] = maps["centre"][0, 21, 30] = -3
+        centres = add_certain(maps, find_centres(maps, 0.0, BEAM), BEAM)
+        assert (centres.row, centres.column, centres.score) == (21, 12, -3)
+        owner = assign_pixels(maps, centres, BEAM)
+        assert np.all(owner[18:23, 5:15] == 1)
+        assert np.count_nonzero(owner) == 50
+
+    def test_an_island_that_votes_for_a_source_elsewhere_needs_none(self):
+        maps = empty()
+        self.island(maps, slice(5, 15), 9)
+        maps["centre"][0, 20, 25] = 2
+        maps["vote"][0, 18:23, 5:15] = 25 - np.arange(5, 15)
+        centres = find_centres(maps, 0.0, BEAM)
+        assert centres.x.size == 1
+        assert add_certain(maps, centres, BEAM).x.size == 1
+
+    def test_two_lobes_that_vote_for_one_place_are_one_source(self):
+        maps = empty()
+        for columns in (slice(5, 15), slice(30, 40)):
+            self.island(maps, columns, 9)
+            maps["vote"][0, 18:23, columns] = 22.5 - np.arange(50)[columns]
+            maps["vote"][1, 18:23, columns] = (20 - np.arange(18, 23))[:, np.newaxis]
+        centres = add_certain(maps, find_centres(maps, 0.0, BEAM), BEAM)
+        assert (centres.x, centres.y) == (22.5, 20)
+        assert np.count_nonzero(assign_pixels(maps, centres, BEAM) == 1) == 100
+
+    @settings(max_examples=40, deadline=None)
+    @given(data=st.data())
+    def test_no_island_beyond_doubt_is_lost_and_no_source(self, data):
+        shape = data.draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
+        maps = empty(shape)
+        for name, reach in (("segmentation", 6), ("centre", 2)):
+            maps[name] = data.draw(hnp.arrays("f4", maps[name].shape, elements=st.integers(-reach, reach)))
+        centres = find_centres(maps, 0.0, BEAM)
+        more = add_certain(maps, centres, BEAM)
+        assert set(zip(centres.row, centres.column, strict=True)) <= set(zip(more.row, more.column, strict=True))
+        islands, number = ndimage.label(maps["segmentation"][0] >= 0, np.ones((3, 3)))
+        owner = assign_pixels(maps, more, BEAM)
+        for index in range(1, number + 1):
+            if maps["segmentation"][0][islands == index].max() >= CERTAIN:
+                assert owner[islands == index].any()
 
 
 @given(

@@ -7,6 +7,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astroseg_networks.decoding import CERTAIN
 from astroseg_networks.grid import choose_grid
 from astroseg_networks.unet_finder import MAPS, UNetFinder, _labels
 from astroseg_networks.weights import WeightsError, find_weights
@@ -36,7 +37,7 @@ def threshold(batch):
     peaks = (smooth == ndimage.maximum_filter(smooth, 5)) & (smooth > 4)
     if peaks.any():
         distance, nearest = ndimage.distance_transform_edt(~peaks, return_indices=True)
-        maps["segmentation"][0, 0] = np.where(distance <= 4, np.clip(smooth - 2, -8, 8), -8)
+        maps["segmentation"][0, 0] = np.where(distance <= 4, np.clip(smooth - 2, -8, CERTAIN - 1), -8)
         place = np.stack(np.meshgrid(*map(np.arange, smooth.shape), indexing="ij"))
         maps["vote"][0] = np.clip(nearest - place, -6, 6)[::-1]
     return maps
@@ -228,6 +229,19 @@ def test_nothing_is_probable_enough(simple):
     assert not found.labels.any()
     assert "unet_parts" in found.catalog.colnames
     assert found.catalog.meta["weights_sha256"] == SHA256
+
+
+@pytest.mark.usefixtures("simple")
+def test_an_island_beyond_doubt_is_listed_however_improbable_its_centre(monkeypatch):
+    image, _ = make_field()
+    monkeypatch.setattr("astroseg_networks.decoding.CERTAIN", CERTAIN - 1)
+    found = UNetFinder(min_probability=0.99999).find(image)
+    every = UNetFinder(min_probability=0.01).find(image)
+    bright = every.labels[np.isin(every.labels, np.flatnonzero(every.catalog["snr"] > 20) + 1)]
+    assert bright.size > 50
+    kept = found.labels[np.isin(every.labels, bright)]
+    assert np.all(kept > 0)
+    assert 0 < len(found) < len(every)
 
 
 @pytest.mark.usefixtures("simple")

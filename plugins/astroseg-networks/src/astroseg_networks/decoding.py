@@ -10,8 +10,9 @@ from scipy.spatial import KDTree
 from astroseg.beam import FWHM_PER_SIGMA
 from astroseg.labels import components
 
-__all__ = ["Centres", "assign_pixels", "find_centres", "source_parameters"]
+__all__ = ["Centres", "add_certain", "assign_pixels", "find_centres", "source_parameters"]
 
+CERTAIN = 4.0  # logit: an island that reaches it is no accident
 AGREE = 0.5  # beams: two peaks whose votes come closer together than this mean one source
 STRAY = 1.5  # beams: how far from a centre a pixel's vote may end ...
 STRAY_SHARE = 0.35  # ... and this much more for each pixel of the vote's length
@@ -51,7 +52,12 @@ def find_centres(maps: Maps, least: float, beam: float) -> Centres:
     beam : float, pixels
     """
     logit = maps["centre"][0]
-    row, column = _peaks(logit, least)
+    return _centres(maps, *_peaks(logit, least), beam)
+
+
+def _centres(maps, row, column, beam) -> Centres:
+    """Centres at these peaks, one where several mean the same source."""
+    logit = maps["centre"][0]
     order = np.argsort(-logit[row, column], kind="stable")
     row, column = row[order], column[order]
     x, y = (
@@ -84,6 +90,26 @@ def _without_doubles(x, y, radius) -> np.ndarray:
     for first, second in pairs.tolist():
         dropped[second] |= not dropped[first]
     return np.flatnonzero(~dropped)
+
+
+def add_certain(maps: Maps, centres: Centres, beam: float) -> Centres:
+    """Add a centre to each island that certainly is one and has none: the best that the map of centres offers there.
+
+    Of a large source it may be beyond doubt that it is there, and open where its middle is.
+    """
+    owner = assign_pixels(maps, centres, beam)
+    segmentation, logit = maps["segmentation"][0], maps["centre"][0]
+    islands = components(segmentation >= 0)
+    inside = np.flatnonzero(islands)
+    number, height = islands.ravel()[inside], logit.ravel()[inside]
+    left = np.zeros(islands.max() + 1, dtype=bool)
+    left[number[segmentation.ravel()[inside] >= CERTAIN]] = True
+    left[islands[owner > 0]] = False
+    inside, number, height = (values[left[number]] for values in (inside, number, height))
+    order = np.lexsort((inside, -height, number))
+    best = inside[order][np.unique(number[order], return_index=True)[1]]
+    row, column = np.unravel_index(best, islands.shape)
+    return _centres(maps, np.append(centres.row, row), np.append(centres.column, column), beam)
 
 
 def assign_pixels(maps: Maps, centres: Centres, beam: float) -> np.ndarray:

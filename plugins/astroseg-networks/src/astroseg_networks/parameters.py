@@ -23,7 +23,9 @@ LEAST_ERROR = 0.02  # of a measured flux, relative: sources are no Gaussians
 SHAPE_ERROR = 0.3  # of the flux outside the label as the network's shape has it, relative
 ISOPHOTE_ERROR = 1.5  # over S/N, of the flux: what a pixel of noise does to the isophote
 LEAST_SHARE = 0.5  # of the flux that falls on the label; more is not added than was seen
-POSITION_ERROR = 0.05  # beams: of the network's positions, on skies that were simulated
+POSITION_ERROR = 0.05  # beams: of the network's positions of small sources, on skies that were simulated
+# The same of large ones, over the excess of the size without the beam over the beam, and that of the two centroids.
+POSITION_ERROR_BY_SIZE = np.array([[0.05], [0.05], [0.015]])
 
 
 def put_parameters(
@@ -41,7 +43,7 @@ def put_parameters(
     What was measured of the flux is the sum over the label, over the share of the source that falls on it. How much
     that is says the network's shape, and of bright sources the faintest pixel, as for `astroseg.measure`: of faint
     ones it is noise, for the outline of the label is no isophote of the image. Of sources that touch others, or whose
-    label is in pieces, what was measured counts for nothing.
+    label is in pieces, the flux that was measured counts for nothing.
 
     Parameters
     ----------
@@ -63,7 +65,7 @@ def put_parameters(
     alone = (np.asarray(catalog["flags"]) & TOUCHING == 0) & (np.asarray(catalog["unet_n_parts"]) <= 1)
     summed, share = _on_labels(labels, significance, place, covariance + _beam(image))
     _put_flux(catalog, image, found, alone, summed / _beam_area(image), share)
-    _put_position(catalog, image, place, alone)
+    _put_position(catalog, image, labels, significance, place, np.fmax(_width(covariance) - _width(_beam(image)), 0))
     _put_shape(catalog, image, covariance)
     for axis in ("major", "minor"):
         catalog[f"unet_{axis}_error"] = found[f"{axis}_error"].astype(np.float32)
@@ -74,6 +76,11 @@ def _beam(image: CCDData) -> np.ndarray:
     """Covariance of the beam, pixels squared."""
     beam = beam_covariance(image.meta.get("beam"), image.wcs)
     return np.eye(2) * (CANONICAL_BEAM / FWHM_PER_SIGMA) ** 2 if beam is None else beam
+
+
+def _width(covariance: np.ndarray) -> np.ndarray:
+    """Largest full width at half maximum, pixels."""
+    return FWHM_PER_SIGMA * np.sqrt(np.linalg.eigvalsh(covariance)[..., -1])
 
 
 def _beam_area(image: CCDData) -> float:
@@ -115,20 +122,45 @@ def _measured_flux(catalog, summed, share) -> tuple[np.ndarray, np.ndarray]:
     return measured, noise**2 + weight * by_shape
 
 
-def _put_position(catalog, image, place, alone) -> None:
-    """Positions; the network's error is one number, that of a centroid the mean of its two."""
+def _put_position(catalog, image, labels, significance, place, excess) -> None:
+    """Positions: the network's and that of the better of two centroids, by their variances.
+
+    The one centroid is that of `astroseg.measure`, weighted by the brightness squared: hardly moved by noise and by a
+    fainter neighbour, but drawn to the brighter lobe of a double. The other one is plain: right for whatever source
+    has its label to itself. What noise does not explain of all errors grows with the excess of the source's size (pixels)
+    over the beam.
+    """
     names = _POSITIONS[sky_kind(image.wcs)]
     scale = np.sqrt(np.abs(np.linalg.det(local_matrix(image.wcs, *place))))
     errors = [catalog[f"{name}_err"] for name in names]
-    measured = _centroid_error(catalog, errors) / scale
-    own = POSITION_ERROR * np.sqrt(_beam_area(image))
-    share = np.where(alone & np.isfinite(measured), 1 / (1 + (measured / own) ** 2), 0)
-    x = share * catalog["x_centroid"].value + (1 - share) * place[0]
-    y = share * catalog["y_centroid"].value + (1 - share) * place[1]
+    touching = np.asarray(catalog["flags"]) & TOUCHING != 0
+    plain, noise = _plain_centroid(labels, significance, _beam_area(image))
+    x, y = (np.stack(at) for at in zip(place, [catalog[f"{axis}_centroid"].value for axis in "xy"], plain, strict=True))
+    noise = np.stack([
+        np.full(excess.shape, POSITION_ERROR**2 * _beam_area(image)),
+        (_centroid_error(catalog, errors) / scale) ** 2,
+        np.where(touching, np.inf, noise),
+    ])  # fmt: skip
+    weight = 1 / np.nan_to_num(noise + (POSITION_ERROR_BY_SIZE * excess) ** 2, nan=np.inf)
+    weight[1:][weight[1:] < weight[1:].max(axis=0)] = 0
+    x, y = (np.sum(weight * np.where(weight > 0, at, 0), axis=0) / weight.sum(axis=0) for at in (x, y))
     catalog["x_centroid"].value[:], catalog["y_centroid"].value[:] = x, y
     for name, values, error in zip(names, to_sky(image.wcs, x, y), errors, strict=False):
         catalog[name].value[:] = values * (3600 if name.startswith("hpc") else 1)
-        error[:] = np.where(share > 0, np.sqrt(share) * error, own * scale * u.arcsec)
+        error[:] = scale / np.sqrt(weight.sum(axis=0)) * u.arcsec
+
+
+def _plain_centroid(labels, significance, beam_area) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """Centroid of the flux on each label, and its variance (mean of both axes) from noise that a beam correlates."""
+    inside = np.flatnonzero(labels)
+    source, value = labels.ravel()[inside] - 1, significance.ravel()[inside]
+    row, column = np.divmod(inside, labels.shape[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        flux = np.bincount(source, value)
+        x, y = (np.bincount(source, value * at) / flux for at in (column, row))
+        spread = np.bincount(source, (column - x[source]) ** 2 + (row - y[source]) ** 2 + 1 / 6) / 2
+        variance = np.where(flux > 0, beam_area * spread / flux**2, np.inf)
+    return (x, y), variance
 
 
 def _centroid_error(catalog, errors) -> np.ndarray:

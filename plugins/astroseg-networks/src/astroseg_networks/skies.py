@@ -20,12 +20,19 @@ __all__ = ["draw_settings", "draw_sky", "sky_significance", "sky_targets"]
 
 STRIPED = 0.12  # share of the skies
 
-# Preset -> how often its populations are taken, and the range of their density per megapixel at a beam of 2.5 pixels.
-MIXTURE = {
-    "sdc1": (0.5, (3000.0, 60000.0)),
-    "compact": (0.2, (100.0, 4000.0)),
-    "extended": (0.3, (200.0, 3000.0)),
-}
+# Large and smooth: nearby galaxies, halos and relics, which no preset has. Their number, of all the others.
+LARGE = Population(
+    (("gaussian", 0.5), ("disk", 0.5)), 1.0, ((30.0, 0.5), (20000.0, 0.0)), size=5.0, scatter=0.35, ratio=(0.55, 0.2)
+)
+LARGE_SHARES = (0.0, 0.003, 0.03)
+
+# Populations, how often they are taken, and the range of their density per megapixel at a beam of 2.5 pixels.
+MIXTURE = (
+    (PRESETS["sdc1"].populations, 0.42, (3000.0, 60000.0)),
+    (PRESETS["compact"].populations, 0.13, (100.0, 4000.0)),
+    (PRESETS["extended"].populations, 0.33, (200.0, 3000.0)),
+    (PRESETS["compact"].populations, 0.12, (1.0, 200.0)),  # next to empty
+)
 
 
 def draw_settings(rng: np.random.Generator) -> RadioSettings:
@@ -33,12 +40,11 @@ def draw_settings(rng: np.random.Generator) -> RadioSettings:
 
     The ranges contain what interferometers deliver, and more.
     """
-    names, weights = list(MIXTURE), np.array([share for share, _ in MIXTURE.values()])
-    name = names[rng.choice(len(names), p=weights / weights.sum())]
-    low, high = MIXTURE[name][1]
+    kind, _, (low, high) = MIXTURE[rng.choice(len(MIXTURE), p=[share for _, share, _ in MIXTURE])]
     beam = float(np.exp(rng.uniform(np.log(2.0), np.log(3.6))))
     density = float(np.exp(rng.uniform(np.log(low), np.log(high)))) * (2.5 / beam) ** 2
-    populations = tuple(_varied(rng, population) for population in PRESETS[name].populations)
+    large = replace(LARGE, share=float(rng.choice(LARGE_SHARES)))
+    populations = tuple(_varied(rng, population) for population in (*kind, large))
     ringing = rng.random() < 0.4  # of uniform weights: a hole in the middle of the (u, v) plane
     return RadioSettings(
         populations,

@@ -14,7 +14,7 @@ from astroseg.catalog import UNTRAINED
 from astroseg.labels import compact
 from astroseg.sky import beam_covariance
 from astroseg_networks.calibration import logit_of, probability_of
-from astroseg_networks.decoding import Centres, assign_pixels, find_centres, source_parameters
+from astroseg_networks.decoding import Centres, add_certain, assign_pixels, find_centres, source_parameters
 from astroseg_networks.grid import Grid, choose_grid
 from astroseg_networks.parameters import put_parameters
 from astroseg_networks.parts import list_parts
@@ -43,12 +43,14 @@ class UNetFinder(SourceFinder):
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     min_probability : float
-        Sources that are less probably real are left out.
+        Sources that are less probably real are left out, unless their island is beyond doubt: of such an island the
+        most probable one stays.
 
     Notes
     -----
     The column ``probability`` is that of the source to be real, calibrated on skies that the network was not trained
-    on. The map of probabilities is another matter: that of a pixel to lie where the sky without noise is brighter than
+    on. Of a large source it can be low although there is no doubt of it: it may be open where its centre is. The map of
+    probabilities is another matter: that of a pixel to lie where the sky without noise is brighter than
     twice the noise.
 
     The network knows radio images with a beam of 2 pixels or more. It sees every image on a grid on which the beam is
@@ -88,6 +90,7 @@ class UNetFinder(SourceFinder):
         scan(runtime, sky, grid.beam, maps)
         calibration = runtime.card["calibration"]
         centres = find_centres(maps, logit_of(self.min_probability, calibration), grid.beam)
+        centres = add_certain(maps, centres, grid.beam)
         labels, index = _labels(grid, maps, centres, image.mask)
         catalog = measure(image, labels)
         catalog["probability"] = probability_of(centres.score[index], calibration)
