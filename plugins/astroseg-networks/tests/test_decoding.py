@@ -258,6 +258,12 @@ class TestPixels:
 
 
 class TestCertain:
+    """In a sky as bright as the segmentation is sure."""
+
+    def add(self, maps, least=0.0):
+        centres = find_centres(maps, least, BEAM)
+        return centres, add_certain(maps, centres, maps["segmentation"][0], BEAM)
+
     def island(self, maps, columns, height):
         maps["segmentation"][0, 18:23, columns] = 1
         maps["segmentation"][0, 20, columns.start + 1] = height
@@ -267,7 +273,7 @@ class TestCertain:
         self.island(maps, slice(5, 15), CERTAIN)
         self.island(maps, slice(25, 35), CERTAIN - 0.1)
         maps["centre"][0, 21, 12] = maps["centre"][0, 21, 30] = -3
-        centres = add_certain(maps, find_centres(maps, 0.0, BEAM), BEAM)
+        _, centres = self.add(maps)
         assert (centres.row, centres.column, centres.score) == (21, 12, -3)
         owner = assign_pixels(maps, centres, BEAM)
         assert np.all(owner[18:23, 5:15] == 1)
@@ -278,9 +284,25 @@ class TestCertain:
         self.island(maps, slice(5, 15), 9)
         maps["centre"][0, 20, 25] = 2
         maps["vote"][0, 18:23, 5:15] = 25 - np.arange(5, 15)
-        centres = find_centres(maps, 0.0, BEAM)
+        centres, more = self.add(maps)
+        assert centres.x.size == more.x.size == 1
+
+    def test_a_hill_that_its_neighbours_do_not_claim_is_a_source(self):
+        maps = empty()
+        maps["segmentation"][0, 18:23, 5:35] = 1
+        maps["segmentation"][0, 20, [6, 20]] = 9
+        maps["centre"][0, 20, 6], maps["centre"][0, 20, 19] = 2, -3
+        at = np.arange(50)
+        maps["vote"][0] = np.where(at < 10, 6 - at, 20 - at)
+        centres, more = self.add(maps)
         assert centres.x.size == 1
-        assert add_certain(maps, centres, BEAM).x.size == 1
+        np.testing.assert_array_equal([more.x, more.y], [[6, 20], [20, 20]])
+        owner = assign_pixels(maps, more, BEAM)
+        assert (np.count_nonzero(owner == 1), np.count_nonzero(owner == 2)) == (25, 125)
+        # Without a top of its own it is a wing.
+        maps["segmentation"][0, 20, 20] = 1
+        maps["segmentation"][0, 20, 9:12] = 8, 7, 6
+        assert self.add(maps)[1].x.size == 1
 
     def test_two_lobes_that_vote_for_one_place_are_one_source(self):
         maps = empty()
@@ -288,7 +310,7 @@ class TestCertain:
             self.island(maps, columns, 9)
             maps["vote"][0, 18:23, columns] = 22.5 - np.arange(50)[columns]
             maps["vote"][1, 18:23, columns] = (20 - np.arange(18, 23))[:, np.newaxis]
-        centres = add_certain(maps, find_centres(maps, 0.0, BEAM), BEAM)
+        _, centres = self.add(maps)
         assert (centres.x, centres.y) == (22.5, 20)
         assert np.count_nonzero(assign_pixels(maps, centres, BEAM) == 1) == 100
 
@@ -299,8 +321,7 @@ class TestCertain:
         maps = empty(shape)
         for name, reach in (("segmentation", 6), ("centre", 2)):
             maps[name] = data.draw(hnp.arrays("f4", maps[name].shape, elements=st.integers(-reach, reach)))
-        centres = find_centres(maps, 0.0, BEAM)
-        more = add_certain(maps, centres, BEAM)
+        centres, more = self.add(maps)
         assert set(zip(centres.row, centres.column, strict=True)) <= set(zip(more.row, more.column, strict=True))
         islands, number = ndimage.label(maps["segmentation"][0] >= 0, np.ones((3, 3)))
         owner = assign_pixels(maps, more, BEAM)

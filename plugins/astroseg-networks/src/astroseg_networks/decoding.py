@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import maximum_filter
 from scipy.spatial import KDTree
 
 from astroseg.beam import FWHM_PER_SIGMA
 from astroseg.labels import components
 
-__all__ = ["Centres", "add_certain", "assign_pixels", "find_centres", "source_parameters"]
+__all__ = ["Centres", "Maps", "add_certain", "assign_pixels", "find_centres", "source_parameters", "take_centres"]
 
-CERTAIN = 4.0  # logit: an island that reaches it is no accident
+CERTAIN = 4.0  # logit of the segmentation: what reaches it is no accident
 AGREE = 0.5  # beams: two peaks whose votes come closer together than this mean one source
 STRAY = 1.5  # beams: how far from a centre a pixel's vote may end ...
 STRAY_SHARE = 0.35  # ... and this much more for each pixel of the vote's length
@@ -52,20 +53,20 @@ def find_centres(maps: Maps, least: float, beam: float) -> Centres:
     beam : float, pixels
     """
     logit = maps["centre"][0]
-    return _centres(maps, *_peaks(logit, least), beam)
+    row, column = _peaks(logit, least)
+    return take_centres(maps, row, column, logit[row, column], beam)
 
 
-def _centres(maps, row, column, beam) -> Centres:
-    """Centres at these peaks, one where several mean the same source."""
-    logit = maps["centre"][0]
-    order = np.argsort(-logit[row, column], kind="stable")
-    row, column = row[order], column[order]
+def take_centres(maps: Maps, row: np.ndarray, column: np.ndarray, score: np.ndarray, beam: float) -> Centres:
+    """Centres at these pixels, one where several mean the same source."""
+    order = np.argsort(-score, kind="stable")
+    row, column, score = row[order], column[order], score[order]
     x, y = (
         np.clip(at + vote[row, column].astype(float), -0.5, length - 0.5)
-        for at, vote, length in zip((column, row), maps["vote"], logit.shape[::-1], strict=True)
+        for at, vote, length in zip((column, row), maps["vote"], maps["vote"].shape[:0:-1], strict=True)
     )
     kept = _without_doubles(x, y, AGREE * beam)
-    return Centres(row[kept], column[kept], x[kept], y[kept], logit[row[kept], column[kept]])
+    return Centres(row[kept], column[kept], x[kept], y[kept], score[kept])
 
 
 def _peaks(logit, least) -> tuple[np.ndarray, np.ndarray]:
@@ -92,24 +93,31 @@ def _without_doubles(x, y, radius) -> np.ndarray:
     return np.flatnonzero(~dropped)
 
 
-def add_certain(maps: Maps, centres: Centres, beam: float) -> Centres:
-    """Add a centre to each island that certainly is one and has none: the best that the map of centres offers there.
+def add_certain(maps: Maps, centres: Centres, significance: np.ndarray, beam: float) -> Centres:
+    """Add a centre to each hill that certainly is one and that nobody claims: the best that the map of centres offers.
 
     Of a large source it may be beyond doubt that it is there, and open where its middle is.
+
+    Parameters
+    ----------
+    maps : dict of `~numpy.ndarray`, shape (channels, ny, nx)
+    centres : Centres
+    significance : 2-D `~numpy.ndarray`
+        The image in units of its noise.
+    beam : float, pixels
     """
-    owner = assign_pixels(maps, centres, beam)
     segmentation, logit = maps["segmentation"][0], maps["centre"][0]
-    islands = components(segmentation >= 0)
-    inside = np.flatnonzero(islands)
-    number, height = islands.ravel()[inside], logit.ravel()[inside]
-    left = np.zeros(islands.max() + 1, dtype=bool)
-    left[number[segmentation.ravel()[inside] >= CERTAIN]] = True
-    left[islands[owner > 0]] = False
-    inside, number, height = (values[left[number]] for values in (inside, number, height))
-    order = np.lexsort((inside, -height, number))
-    best = inside[order][np.unique(number[order], return_index=True)[1]]
-    row, column = np.unravel_index(best, islands.shape)
-    return _centres(maps, np.append(centres.row, row), np.append(centres.column, column), beam)
+    free = segmentation >= 0
+    row, column, nearest = _claims(maps, centres, beam)
+    free[row[nearest >= 0], column[nearest >= 0]] = False
+    hills = components(free)
+    tops = free & (segmentation >= CERTAIN) & (significance >= maximum_filter(significance, 3))
+    inside = np.flatnonzero(np.isin(hills, hills[tops]) & free)
+    inside = inside[np.lexsort((inside, -logit.ravel()[inside], hills.ravel()[inside]))]
+    best = inside[np.unique(hills.ravel()[inside], return_index=True)[1]]
+    more = np.unravel_index(best, hills.shape)
+    row, column = (np.append(one, other) for one, other in zip((centres.row, centres.column), more, strict=True))
+    return take_centres(maps, row, column, np.append(centres.score, logit[more]), beam)
 
 
 def assign_pixels(maps: Maps, centres: Centres, beam: float) -> np.ndarray:
@@ -124,15 +132,24 @@ def assign_pixels(maps: Maps, centres: Centres, beam: float) -> np.ndarray:
     owner = np.zeros(shape, dtype=np.int32)
     if centres.x.size == 0:
         return owner
+    row, column, nearest = _claims(maps, centres, beam)
+    stray = nearest < 0
+    owner[row, column] = nearest + 1
+    _own_neighbourhood(owner, maps, centres, beam)
+    _fill(owner, row[stray], column[stray], maps)
+    return owner
+
+
+def _claims(maps, centres, beam) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row and column of the pixels of the segmentation, and the centre each one votes for, -1 where there is none."""
     row, column = np.nonzero(maps["segmentation"][0] >= 0)
+    if centres.x.size == 0:
+        return row, column, np.full(row.shape, -1)
     vote_x, vote_y = maps["vote"][0][row, column], maps["vote"][1][row, column]
     tree = KDTree(np.stack([centres.x, centres.y], axis=1))
     distance, nearest = tree.query(np.stack([column + vote_x, row + vote_y], axis=1))
     near = distance <= STRAY * beam + STRAY_SHARE * np.hypot(vote_x, vote_y)
-    owner[row[near], column[near]] = nearest[near] + 1
-    _own_neighbourhood(owner, maps, centres, beam)
-    _fill(owner, row[~near], column[~near], maps)
-    return owner
+    return row, column, np.where(near, nearest, -1)
 
 
 def _own_neighbourhood(owner, maps, centres, beam) -> None:

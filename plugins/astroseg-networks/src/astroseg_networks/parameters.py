@@ -127,8 +127,8 @@ def _put_position(catalog, image, labels, significance, place, excess) -> None:
 
     The one centroid is that of `astroseg.measure`, weighted by the brightness squared: hardly moved by noise and by a
     fainter neighbour, but drawn to the brighter lobe of a double. The other one is plain: right for whatever source
-    has its label to itself. What noise does not explain of all errors grows with the excess of the source's size (pixels)
-    over the beam.
+    has its label to itself. What noise does not explain of all errors grows with the excess (pixels) of the source's
+    size over the beam.
     """
     names = _POSITIONS[sky_kind(image.wcs)]
     scale = np.sqrt(np.abs(np.linalg.det(local_matrix(image.wcs, *place))))

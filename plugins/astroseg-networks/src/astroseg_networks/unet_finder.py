@@ -43,8 +43,8 @@ class UNetFinder(SourceFinder):
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     min_probability : float
-        Sources that are less probably real are left out, unless their island is beyond doubt: of such an island the
-        most probable one stays.
+        Sources that are less probably real are left out, save where it is beyond doubt that there is something: of
+        such a hill in the image the most probable one stays.
 
     Notes
     -----
@@ -55,8 +55,8 @@ class UNetFinder(SourceFinder):
 
     The network knows radio images with a beam of 2 pixels or more. It sees every image on a grid on which the beam is
     round and about 2.5 pixels wide, as it is taken to be where it is not known; what it finds is brought back to the
-    image. Fluxes and positions are those of the
-    network and of the pixels together, weighted by their errors; the deconvolved sizes and angle are the network's.
+    image. Fluxes and positions are those of the network and of the pixels together, weighted by their errors; the
+    deconvolved sizes and angle are the network's.
     """
 
     name = "unet"
@@ -90,7 +90,7 @@ class UNetFinder(SourceFinder):
         scan(runtime, sky, grid.beam, maps)
         calibration = runtime.card["calibration"]
         centres = find_centres(maps, logit_of(self.min_probability, calibration), grid.beam)
-        centres = add_certain(maps, centres, grid.beam)
+        centres = add_certain(maps, centres, sky, grid.beam)
         labels, index = _labels(grid, maps, centres, image.mask)
         catalog = measure(image, labels)
         catalog["probability"] = probability_of(centres.score[index], calibration)
