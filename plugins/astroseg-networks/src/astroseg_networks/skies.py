@@ -20,11 +20,17 @@ __all__ = ["draw_settings", "draw_sky", "sky_significance", "sky_targets"]
 
 STRIPED = 0.12  # share of the skies
 
-# Large and smooth: nearby galaxies, halos and relics, which no preset has. Their number, of all the others.
-LARGE = Population(
-    (("gaussian", 0.5), ("disk", 0.5)), 1.0, ((30.0, 0.5), (20000.0, 0.0)), size=5.0, scatter=0.35, ratio=(0.55, 0.2)
+# What no preset has: large and smooth sources (nearby galaxies, halos, relics), and ones that are brighter by far than
+# all others (calibrators). Their number, of all the others, is drawn from `SHARES`.
+RARE = (
+    Population(
+        (("gaussian", 0.5), ("disk", 0.5)), 1.0, ((30.0, 0.5), (2e4, 0.0)), size=5.0, scatter=0.35, ratio=(0.55, 0.2)
+    ),
+    Population(
+        (("point", 0.5), ("gaussian", 0.3), ("double", 0.2)), 1.0, ((300.0, 0.4), (5e4, 0.0)), size=1.0, scatter=0.4
+    ),
 )
-LARGE_SHARES = (0.0, 0.003, 0.03)
+SHARES = (0.0, 0.002, 0.02)
 
 # Populations, how often they are taken, and the range of their density per megapixel at a beam of 2.5 pixels.
 MIXTURE = (
@@ -43,8 +49,8 @@ def draw_settings(rng: np.random.Generator) -> RadioSettings:
     kind, _, (low, high) = MIXTURE[rng.choice(len(MIXTURE), p=[share for _, share, _ in MIXTURE])]
     beam = float(np.exp(rng.uniform(np.log(2.0), np.log(3.6))))
     density = float(np.exp(rng.uniform(np.log(low), np.log(high)))) * (2.5 / beam) ** 2
-    large = replace(LARGE, share=float(rng.choice(LARGE_SHARES)))
-    populations = tuple(_varied(rng, population) for population in (*kind, large))
+    rare = (replace(population, share=float(rng.choice(SHARES))) for population in RARE)
+    populations = tuple(_varied(rng, population) for population in (*kind, *rare))
     ringing = rng.random() < 0.4  # of uniform weights: a hole in the middle of the (u, v) plane
     return RadioSettings(
         populations,
@@ -60,7 +66,7 @@ def draw_settings(rng: np.random.Generator) -> RadioSettings:
         primary_beam=float(rng.choice([0.0, rng.uniform(250, 800)], p=[0.8, 0.2])),
         clean_depth=float(rng.uniform(5, 30)),
         sidelobes=float(rng.uniform(0, 0.015)),
-        artefacts=float(rng.choice([0.0, rng.uniform(0, 0.03)], p=[0.3, 0.7])),
+        artefacts=float(rng.choice([0.0, 10 ** rng.uniform(-4, -1.5)], p=[0.3, 0.7])),
         zero_mean=bool(rng.random() < 0.7),
         blank=float(rng.choice([0.0, rng.uniform(0.05, 0.5)], p=[0.85, 0.15])),
     )
