@@ -44,9 +44,10 @@ OURS = {
     "unet": "./plugins/astroseg-networks",
     "vae": "./plugins/astroseg-networks",
     "cae": "./plugins/astroseg-networks",
+    "continunet": "./plugins/astroseg-networks",
 }
 #: Trainer of this project -> what pip is to install: with the extra that a finder does not need.
-OUR_TRAINERS = dict.fromkeys(("unet", "vae", "cae"), "'./plugins/astroseg-networks[train]'")
+OUR_TRAINERS = dict.fromkeys(("unet", "vae", "cae", "continunet"), "'./plugins/astroseg-networks[train]'")
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from astropy.nddata import CCDData
 from astropy.table import QTable
-from skimage.filters import threshold_yen
+from skimage import filters
 
 from astroseg import Detections, SourceFinder, measure, read_image, standardize
 from astroseg.background import significance
@@ -27,7 +27,7 @@ class PatchFinder(SourceFinder):
     """Base of the finders with a network of small patches. Its options are those that a subclass stores.
 
     A subclass names the network (``architecture``), the side of its patches and their number in a batch, builds it in
-    torch (``build``), and makes its input (``run``).
+    torch (``build``), and makes its input (``sky``, ``run``).
     """
 
     architecture: ClassVar[str]
@@ -46,6 +46,21 @@ class PatchFinder(SourceFinder):
         """The network, in torch."""
         raise NotImplementedError
 
+    def sky(self, image: CCDData) -> np.ndarray:
+        """What the patches are taken from.
+
+        Parameters
+        ----------
+        image : `~astropy.nddata.CCDData`
+            With background and noise.
+
+        Returns
+        -------
+        `~numpy.ndarray` of float32, shape (ny, nx)
+            asinh(image over noise), where a subclass does not say otherwise; 0 where blank.
+        """
+        return np.arcsinh(significance(image))
+
     def run(self, runtime: Runtime, patches: np.ndarray) -> dict[str, np.ndarray]:
         """Maps of some patches.
 
@@ -53,7 +68,7 @@ class PatchFinder(SourceFinder):
         ----------
         runtime : `~astroseg_networks.runtime.Runtime`
         patches : `~numpy.ndarray` of float32, shape (batch, size, size)
-            asinh(image over noise).
+            Of `sky`.
 
         Returns
         -------
@@ -98,8 +113,8 @@ class PatchFinder(SourceFinder):
         return open_runtime(self.weights, self.architecture, self.device, self.build, maps=MAPS)
 
     def _maps(self, runtime: Runtime, image: CCDData) -> dict[str, np.ndarray]:
-        sky = np.arcsinh(significance(image))
-        maps = average_patches(partial(self.run, runtime), sky, size=self.size, step=self.size // 2, batch=self.batch)
+        run, step = partial(self.run, runtime), self.size // 2
+        maps = average_patches(run, self.sky(image), size=self.size, step=step, batch=self.batch)
         if image.mask is not None:
             maps["probability"][image.mask] = 0
         return maps
@@ -108,9 +123,9 @@ class PatchFinder(SourceFinder):
         """The label image of a map of probabilities: what is connected above the threshold."""
         threshold = self.threshold
         seen = probability if mask is None else probability[~mask]
-        # On empty sky Yen would divide what is no more than ripples of the network.
-        if self.method == "yen" and np.max(seen, initial=0) > threshold:
-            threshold = float(threshold_yen(seen))
+        # On empty sky a histogram would divide what is no more than ripples of the network.
+        if self.method != "fixed" and np.max(seen, initial=0) > threshold:
+            threshold = float(getattr(filters, f"threshold_{self.method}")(seen))
         return remove_small(components(probability > threshold), self.min_pixels)
 
     def measure(self, maps: dict[str, np.ndarray], labels: np.ndarray, image: CCDData) -> QTable:

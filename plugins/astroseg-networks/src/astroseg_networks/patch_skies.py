@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from astroseg.simulate.field import RadioField, radio_field
+from astroseg.simulate.populations import RadioSettings
 from astroseg_networks.patches import BEAMS
 from astroseg_networks.skies import draw_settings, sky_significance
 
-__all__ = ["SKY", "draw_patches", "draw_wide_sky"]
+__all__ = ["SKY", "draw_patches", "draw_wide_settings", "draw_wide_sky"]
 
 #: Pixels: side of the skies, a few cells of the mesh that background and noise are measured in.
 SKY = 192
@@ -44,7 +45,7 @@ def draw_patches(rng: np.random.Generator, size: int, count: int) -> dict[str, n
 
 
 def draw_wide_sky(rng: np.random.Generator) -> tuple[RadioField, np.ndarray]:
-    """Draw a sky with a beam out of a wider range than `astroseg_networks.skies.draw_settings` has.
+    """Draw a sky of the kinds of `draw_wide_settings`.
 
     Parameters
     ----------
@@ -57,12 +58,17 @@ def draw_wide_sky(rng: np.random.Generator) -> tuple[RadioField, np.ndarray]:
     image : `~numpy.ndarray` of float32, shape (ny, nx)
         asinh(image over noise), 0 where blank.
     """
+    settings = draw_wide_settings(rng)
+    field = radio_field(rng, settings, (SKY, SKY))
+    return field, np.arcsinh(sky_significance(field, settings.beam))
+
+
+def draw_wide_settings(rng: np.random.Generator) -> RadioSettings:
+    """Draw a kind of sky with a beam out of a wider range than `astroseg_networks.skies.draw_settings` has."""
     settings = draw_settings(rng)
     # At the same number of sources per beam.
     beam = float(np.exp(rng.uniform(*np.log(BEAMS))))
-    settings = replace(settings, beam=beam, density=settings.density * (settings.beam / beam) ** 2)
-    field = radio_field(rng, settings, (SKY, SKY))
-    return field, np.arcsinh(sky_significance(field, beam))
+    return replace(settings, beam=beam, density=settings.density * (settings.beam / beam) ** 2)
 
 
 def _corners(rng, labels, size, count) -> np.ndarray:

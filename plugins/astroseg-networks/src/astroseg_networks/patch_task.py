@@ -1,4 +1,4 @@
-"""What the autoencoders are trained on and for."""
+"""What the networks of patches are trained on and for."""
 
 from __future__ import annotations
 
@@ -10,14 +10,27 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from astroseg.simulate.field import radio_field
 from astroseg_networks.cae import CAE
+from astroseg_networks.continunet import ContinUNet
+from astroseg_networks.continunet_finder import min_max
 from astroseg_networks.losses import weighted_mean
-from astroseg_networks.patch_skies import draw_patches
+from astroseg_networks.patch_skies import draw_patches, draw_wide_settings
 from astroseg_networks.patches import BEAMS
 from astroseg_networks.vae import VAE
 from astroseg_networks.validation import dice
 
-__all__ = ["DATA", "NORMALISATION", "MaskTask", "PatchTask", "PriorTask", "VAETask", "active_units", "divergence"]
+__all__ = [
+    "DATA",
+    "NORMALISATION",
+    "ContinUNetTask",
+    "MaskTask",
+    "PatchTask",
+    "PriorTask",
+    "VAETask",
+    "active_units",
+    "divergence",
+]
 
 Arrays = dict[str, np.ndarray]
 Tensors = Mapping[str, torch.Tensor]
@@ -36,20 +49,24 @@ class PatchTask:
 
     Parameters
     ----------
-    network : `~astroseg_networks.cae.CAE` or `~astroseg_networks.vae.VAE`
+    network : `~astroseg_networks.cae.CAE`, `~astroseg_networks.vae.VAE` or `~astroseg_networks.continunet.ContinUNet`
     patches : int
         From each sky.
     """
 
-    def __init__(self, network: CAE | VAE, patches: int) -> None:
+    def __init__(self, network: CAE | VAE | ContinUNet, patches: int) -> None:
         self.network: torch.nn.Module = network
         self.size = network.size
         self.patches = patches
 
     def draw(self, rng: np.random.Generator) -> Arrays:
-        """Patches of one sky; see `astroseg_networks.patch_skies.draw_patches`."""
-        patches = draw_patches(rng, self.size, self.patches)
+        """Patches of one sky, as the network takes them."""
+        patches = self.sky(rng)
         return {**patches, "image": self.planes(patches, rng)}
+
+    def sky(self, rng: np.random.Generator) -> Arrays:
+        """Patches of one sky; see `astroseg_networks.patch_skies.draw_patches`."""
+        return draw_patches(rng, self.size, self.patches)
 
     def planes(self, patches: Arrays, rng: np.random.Generator | None) -> np.ndarray:
         """The planes that the network takes of each patch, one after the other; without an rng nothing is random."""
@@ -77,7 +94,7 @@ class PatchTask:
     @cached_property
     def unseen(self) -> list[Arrays]:
         """Patches of skies that no training draws: its seeds have two numbers."""
-        skies = [draw_patches(np.random.default_rng([0, index, 1]), self.size, self.patches) for index in range(UNSEEN)]
+        skies = [self.sky(np.random.default_rng([0, index, 1])) for index in range(UNSEEN)]
         return [{**patches, "image": self.planes(patches, None)} for patches in skies]
 
     def answers(self) -> list[Arrays]:
@@ -86,6 +103,25 @@ class PatchTask:
         with torch.inference_mode():
             answers = [self.network(torch.from_numpy(truth["image"])[None].to(device)) for truth in self.unseen]
         return [{name: values.cpu().numpy() for name, values in answer.items()} for answer in answers]
+
+
+class ContinUNetTask(PatchTask):
+    """The mask of a sky that is one patch, seen between its minimum and its maximum.
+
+    Parameters
+    ----------
+    network : `~astroseg_networks.continunet.ContinUNet`
+    """
+
+    def __init__(self, network: ContinUNet) -> None:
+        super().__init__(network, 1)
+
+    def sky(self, rng: np.random.Generator) -> Arrays:
+        """One sky; see `astroseg_networks.patch_skies.draw_wide_settings`."""
+        field = radio_field(rng, draw_wide_settings(rng), (self.size, self.size))
+        blank = ~np.isfinite(field.data)
+        sky = {"image": min_max(field.data, blank), "segmentation": field.labels > 0, "weight": ~blank}
+        return {name: values[np.newaxis].astype(np.float32) for name, values in sky.items()}
 
 
 class VAETask(PatchTask):
