@@ -14,7 +14,7 @@ def card():
     return {
         "architecture": {"name": "unet", "widths": list(WIDTHS), "depths": list(DEPTHS)},
         "normalisation": "asinh of significance",
-        "calibration": {"score": [-1.0, 2.0], "logit": [-3.0, 3.0]},
+        "calibration": {"score": [-1.0, 2.0], "logit": [-3.0, 3.0], "rarity": [5.0, 20.0]},
         "data": "none",
         "seed": 0,
         "command": "none",

@@ -373,7 +373,7 @@ class NoPeaks:
 
 
 def test_too_few_sources_keep_the_calibration_of_the_start(card, tmp_path):
-    curves = {"score": [-1.0, 2.0], "logit": [-3.0, 3.0]}
+    curves = {"score": [-1.0, 2.0], "logit": [-3.0, 3.0], "rarity": [5.0, 20.0]}
     card = card | {"architecture": {"name": "unet", **SMALL}, "calibration": curves}
     master = save_master(UNet(**SMALL), card, tmp_path / "small.safetensors")
     facts = SmallTrainer(start=str(master)).facts(NoPeaks())

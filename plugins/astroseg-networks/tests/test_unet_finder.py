@@ -46,7 +46,7 @@ def threshold(batch):
 @pytest.fixture
 def simple(monkeypatch):
     """The finder with that network."""
-    calibration = {"score": [-10.0, 0.0, 10.0], "logit": [-10.0, 0.0, 10.0]}
+    calibration = {"score": [-10.0, 0.0, 10.0], "logit": [-10.0, 0.0, 10.0], "rarity": [30.0] * 3}
 
     def runtime(batch):
         return threshold(batch)

@@ -8,7 +8,9 @@ import numpy as np
 
 from astroseg_networks.patches import logistic
 
-__all__ = ["fit_calibration", "logit_of", "probability_of"]
+__all__ = ["fit_calibration", "fit_rarity", "logit_of", "probability_in_image", "probability_of"]
+
+TAIL = 50  # of so many peaks in noise, the highest, the fall of the rate is measured
 
 
 def probability_of(score: np.ndarray, calibration: dict[str, Any]) -> np.ndarray:
@@ -22,6 +24,32 @@ def probability_of(score: np.ndarray, calibration: dict[str, Any]) -> np.ndarray
         ``score`` and ``logit``: corresponding values, both rising; between them the line is straight.
     """
     return logistic(np.interp(score, calibration["score"], calibration["logit"]))
+
+
+def probability_in_image(score: np.ndarray, beams: float, calibration: dict[str, Any]) -> np.ndarray:
+    """Probability of the peaks of one image, less where noise alone could have made as many.
+
+    Parameters
+    ----------
+    score : 1-D `~numpy.ndarray`
+        Logits of all peaks of the image that are as high as the lowest of them.
+    beams : float
+        Of the image.
+    calibration : dict
+        ``score`` and ``logit``, see `probability_of`, and ``rarity``: minus the logarithm of the number of peaks of
+        this height and more in a beam of noise.
+
+    Notes
+    -----
+    The probability is at most 1 less the share of false ones among the peaks that are as high: Benjamini & Hochberg
+    1995, J. R. Stat. Soc. B 57, 289, with the number of peaks expected of noise.
+    """
+    order = np.argsort(-score, kind="stable")
+    expected = beams * np.exp(-np.interp(score[order], calibration["score"], calibration["rarity"]))
+    false = np.minimum.accumulate((expected / np.arange(1, score.size + 1))[::-1])[::-1]
+    probability = probability_of(score, calibration)
+    probability[order] = np.fmin(probability[order], np.fmax(1 - false, 0))
+    return probability
 
 
 def logit_of(probability: float, calibration: dict[str, Any]) -> float:
@@ -58,3 +86,29 @@ def fit_calibration(score: np.ndarray, real: np.ndarray, knots: int = 16) -> dic
     # Rising strictly, so that there is an inverse.
     logit = np.log(share / (1 - share)) + 1e-4 * np.arange(share.size)
     return {"score": middle.tolist(), "logit": logit.tolist()}
+
+
+def fit_rarity(noise: np.ndarray, beams: float, score: list[float]) -> list[float]:
+    """How rare peaks of some heights and more are in noise.
+
+    Parameters
+    ----------
+    noise : 1-D `~numpy.ndarray`
+        Logits of peaks in noise, all that are as high as the lowest of them.
+    beams : float
+        Of noise.
+    score : list of float
+        The heights, rising.
+
+    Returns
+    -------
+    list of float
+        Minus the logarithm of their number in a beam, rising. Beyond the highest peaks it is a straight line: their
+        excess is taken to be exponential, and its mean is the best estimate of its scale.
+    """
+    highest = np.sort(noise)[-TAIL:]
+    least, scale = highest[0], max(float(np.mean(highest) - highest[0]), 1e-3)
+    number = np.array([np.count_nonzero(noise >= one) for one in score])
+    excess = np.fmax(np.array(score) - least, 0)
+    rarity = np.where(excess > 0, excess / scale - np.log(highest.size), -np.log(np.fmax(number, 1)))
+    return np.maximum.accumulate(rarity + np.log(beams)).tolist()

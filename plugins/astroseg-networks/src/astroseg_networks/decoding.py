@@ -41,6 +41,9 @@ class Centres:
     y: np.ndarray
     score: np.ndarray
 
+    def __getitem__(self, index: np.ndarray) -> Centres:
+        return Centres(*(values[index] for values in (self.row, self.column, self.x, self.y, self.score)))
+
 
 def find_centres(maps: Maps, least: float, beam: float) -> Centres:
     """Find the peaks of the map of centres.

@@ -16,7 +16,7 @@ from astroseg.simulate.populations import PRESETS, Population, RadioSettings
 from astroseg_networks.normalisation import network_input
 from astroseg_networks.targets import Sources, source_targets
 
-__all__ = ["draw_settings", "draw_sky", "sky_significance", "sky_targets"]
+__all__ = ["draw_noise", "draw_settings", "draw_sky", "sky_significance", "sky_targets"]
 
 STRIPED = 0.12  # share of the skies
 
@@ -85,7 +85,15 @@ def _varied(rng: np.random.Generator, population: Population) -> Population:
 
 def draw_sky(rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
     """Draw one example for the U-Net: its input (key ``image``) and the answers asked for (`sky_targets`)."""
-    settings = draw_settings(rng)
+    return _draw(rng, draw_settings(rng), size)
+
+
+def draw_noise(rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
+    """Draw an example like those of `draw_sky`, but without sources."""
+    return _draw(rng, replace(draw_settings(rng), density=0.0), size)
+
+
+def _draw(rng, settings, size) -> dict[str, np.ndarray]:
     field = radio_field(rng, settings, (size, size))
     if rng.random() < STRIPED:
         field.data[...] += _stripes(rng, size)

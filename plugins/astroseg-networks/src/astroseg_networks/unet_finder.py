@@ -13,9 +13,10 @@ from astroseg.background import significance
 from astroseg.catalog import UNTRAINED
 from astroseg.labels import compact
 from astroseg.sky import beam_covariance
-from astroseg_networks.calibration import logit_of, probability_of
+from astroseg_networks.calibration import logit_of, probability_in_image
 from astroseg_networks.decoding import Centres, add_certain, assign_pixels, find_centres, source_parameters
 from astroseg_networks.grid import Grid, choose_grid
+from astroseg_networks.normalisation import beam_area
 from astroseg_networks.parameters import put_parameters
 from astroseg_networks.parts import list_parts
 from astroseg_networks.patches import logistic
@@ -28,6 +29,8 @@ __all__ = ["UNetFinder"]
 MAPS = {
     "segmentation": 1, "centre": 1, "vote": 2, "log_flux": 2, "log_major": 2, "log_minor": 2, "angle": 2,
 }  # fmt: skip
+
+CURVES = ("score", "logit", "rarity")  # of the calibration
 
 LEAST_BEAM = 1.8  # pixels
 MOST_ELONGATED = 3.0
@@ -81,7 +84,9 @@ class UNetFinder(SourceFinder):
         image = read_image(image)
         if "background" not in image.meta:
             image = standardize(image, "mesh")
-        runtime = open_runtime(self.weights, "unet", self.device, _build, maps=MAPS, curves=("score", "logit"))
+        runtime = open_runtime(
+            self.weights, "unet", self.device, _build, maps=MAPS, curves=("score", "logit", "rarity")
+        )
         untrained = is_untrained("unet", image, narrowest=LEAST_BEAM, elongation=MOST_ELONGATED)
         grid = choose_grid(image.shape, beam_covariance(image.meta.get("beam"), image.wcs))
         values = significance(image)
@@ -89,11 +94,13 @@ class UNetFinder(SourceFinder):
         maps = {name: np.zeros((count, *grid.shape), dtype=np.float32) for name, count in MAPS.items()}
         scan(runtime, sky, grid.beam, maps)
         calibration = runtime.card["calibration"]
+        beams = np.count_nonzero(sky) / beam_area(grid.beam)
         centres = find_centres(maps, logit_of(self.min_probability, calibration), grid.beam)
-        centres = add_certain(maps, centres, sky, grid.beam)
+        probable = probability_in_image(centres.score, beams, calibration) >= self.min_probability
+        centres = add_certain(maps, centres[probable], sky, grid.beam)
         labels, index = _labels(grid, maps, centres, image.mask)
         catalog = measure(image, labels)
-        catalog["probability"] = probability_of(centres.score[index], calibration)
+        catalog["probability"] = probability_in_image(centres.score, beams, calibration)[index]
         list_parts(catalog, labels, values, image)
         parameters = source_parameters(maps, centres, sky, grid.beam)
         put_parameters(catalog, image, labels, values, grid, centres, parameters, index)

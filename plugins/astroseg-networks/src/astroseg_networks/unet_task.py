@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from astroseg_networks.calibration import fit_calibration
+from astroseg_networks.calibration import fit_calibration, fit_rarity
 from astroseg_networks.losses import centre_loss, gaussian_loss, segmentation_loss, weighted_mean
+from astroseg_networks.normalisation import beam_area, beam_of
 from astroseg_networks.pictures import save_pictures
-from astroseg_networks.skies import draw_sky
+from astroseg_networks.skies import draw_noise, draw_sky
 from astroseg_networks.unet import UNet
 from astroseg_networks.validation import dice, match_centres
 
@@ -26,6 +27,7 @@ Arrays = dict[str, np.ndarray]
 UNSEEN = 32  # patches to validate on
 SHOWN = 4
 CALIBRATING = 256
+NOISE, NOISE_SIZE = 64, 512  # skies of noise, and their side in pixels
 KNOTS = 24
 
 
@@ -123,4 +125,13 @@ class UNetTask:
         """
         truths = self.examples.unseen(CALIBRATING)
         matches = match_centres([self.answer(truth["image"]) for truth in truths], truths)
-        return fit_calibration(matches.score, matches.real, KNOTS) if matches.score.size >= 16 * KNOTS else None
+        if matches.score.size < 16 * KNOTS:
+            return None
+        fitted = fit_calibration(matches.score, matches.real, KNOTS)
+        return {**fitted, "rarity": fit_rarity(*self._noise(), fitted["score"])}
+
+    def _noise(self) -> tuple[np.ndarray, float]:
+        """Logits of the peaks in skies without sources, and how many beams these have."""
+        skies = [draw_noise(np.random.default_rng([0, index, 2]), NOISE_SIZE) for index in range(NOISE)]
+        beams = sum(np.count_nonzero(sky["weight"]) / beam_area(beam_of(sky["image"])) for sky in skies)
+        return match_centres([self.answer(sky["image"]) for sky in skies], skies).score, beams

@@ -22,7 +22,7 @@ from astroseg_networks.unet_task import SimulatedSkies, UNetTask
 __all__ = ["UNetTrainer"]
 
 RANGED = 8  # pairs of patches, on which the ranges of the features are measured
-AS_IT_IS = {"score": [-10.0, 10.0], "logit": [-10.0, 10.0]}  # the network's own word
+AS_IT_IS = {"score": [-10.0, 10.0], "logit": [-10.0, 10.0], "rarity": [30.0, 30.0]}  # the network's own word
 
 
 class UNetTrainer(NetworkTrainer[UNetTask]):

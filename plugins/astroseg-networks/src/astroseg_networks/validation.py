@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from astroseg_networks.decoding import find_centres
-from astroseg_networks.normalisation import CANONICAL_BEAM
+from astroseg_networks.normalisation import beam_of
 
 __all__ = ["Matches", "dice", "match_centres"]
 
@@ -64,7 +64,7 @@ def match_centres(answers: Sequence[Arrays], truths: Sequence[Arrays]) -> Matche
 
 def _matched(answer, truth) -> Matches:
     seen = truth["weight"][0] > 0
-    beam = CANONICAL_BEAM * float(np.exp(truth["image"][1, 0, 0]))
+    beam = beam_of(truth["image"])
     found = find_centres(answer, LEAST, beam)
     kept = seen[found.row, found.column]
     row, column = np.nonzero((truth["centre"][0] == 1) & seen)
