@@ -58,6 +58,8 @@ class UNetFinder(SourceFinder):
     """
 
     name = "unet"
+    background = "mesh"
+    region = 2048  # a multiple of the network's stride: the patches see what they see in the whole image
     citation = "Ronneberger, Fischer & Brox 2015, arXiv:1505.04597 (U-Net)"
     uses = ("onnxruntime", "torch")
 
@@ -78,7 +80,7 @@ class UNetFinder(SourceFinder):
         self.check_prompts(prompts)
         image = read_image(image)
         if "background" not in image.meta:
-            image = standardize(image, "mesh")
+            image = standardize(image, self.background)
         runtime = open_runtime(self.weights, "unet", self.device, _build, maps=MAPS, curves=("score", "logit"))
         untrained = is_untrained("unet", image, narrowest=LEAST_BEAM, elongation=MOST_ELONGATED)
         grid = choose_grid(image.shape, beam_covariance(image.meta.get("beam"), image.wcs))
