@@ -11,9 +11,10 @@ from astropy.nddata import CCDData
 from astroseg.background import standardize
 from astroseg.catalog import complete, stamp
 from astroseg.errors import AstrosegWarning, ImageError, PluginError, UsageError
-from astroseg.finder import Detections, PixelFinder, SourceFinder
+from astroseg.finder import Detections, SourceFinder
 from astroseg.image import read_image
 from astroseg.measurement import measure
+from astroseg.mosaic import Mosaic, as_mosaic
 from astroseg.plugins import get_finder
 
 __all__ = ["find"]
@@ -78,18 +79,21 @@ def find(
 
         choice = choose_threshold(image, finder, reliability, prompts=prompts)
         finder = choice.finder
-    detections = finder.find(image, **(prompts or {}))
+    by_regions = finder.region and not prompts
+    detections = finder.search(as_mosaic(image))[0] if by_regions else finder.find(image, **(prompts or {}))
     if not isinstance(detections, Detections):
         # a plugin may break the contract
         msg = f"The finder '{finder.name}' returned a {type(detections).__name__}, not Detections."  # type: ignore[unreachable]
         raise PluginError(msg)
+    if isinstance(detections.image, Mosaic):
+        detections.image = image
     if choice is not None:
         detections.catalog.meta["reliability"] = choice.note()
     if measure_on is None:
         return detections
     other = read_image(measure_on, **reading)
     _check_same_sky(other, image)
-    default = finder.background if isinstance(finder, PixelFinder) else "mesh"
+    default = finder.background or "mesh"
     other = standardize(other, default if background is None else background, noise, mesh)
     return _measured_on(other, detections, finder)
 
@@ -128,7 +132,7 @@ def prepared(image: CCDData, finder: SourceFinder, background: Any, noise: Any, 
     """The image with background and noise measured, where the caller wants it otherwise than the finder."""
     if background is None and noise is None and mesh is None:
         return image
-    default = finder.background if isinstance(finder, PixelFinder) else "mesh"
+    default = finder.background or "mesh"
     return standardize(image, default if background is None else background, noise, mesh)
 
 

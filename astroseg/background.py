@@ -7,12 +7,15 @@ the same result whatever the region.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from astropy.nddata import CCDData
@@ -22,10 +25,11 @@ from astroseg.blank import either
 from astroseg.errors import ImageError, UsageError
 from astroseg.header import pixel_scale
 from astroseg.image import read_map
+from astroseg.median import median
+from astroseg.mosaic import Mosaic, as_mosaic
+from astroseg.tiling import Region, run_tiles, strips
 
 __all__ = ["Background", "MeshMap", "significance", "standardize"]
-
-Region = tuple[slice, slice]
 
 CLIP = 3.0  # sigma clipping of the pixels in a mesh
 MAD_TO_SIGMA = 1.482602218505602
@@ -43,13 +47,18 @@ class MeshMap:
         A single value stands for the whole image.
     size : int
         Side of a cell in pixels.
+    origin : (int, int)
+        Row and column of the mesh's image at which regions are counted from 0.
     """
 
     values: np.ndarray
     size: int
+    origin: tuple[int, int] = (0, 0)
 
     def __getitem__(self, region: Region) -> np.ndarray:
-        rows, columns = (np.arange(part.start, part.stop) for part in region)
+        rows, columns = (
+            np.arange(first + part.start, first + part.stop) for first, part in zip(self.origin, region, strict=True)
+        )
         if self.values.size == 1:
             return np.broadcast_to(self.values.reshape(()), (rows.size, columns.size))
         lower, upper, weight = self._neighbours(rows, self.values.shape[0])
@@ -74,11 +83,14 @@ class Background:
         Indexed by a region (a pair of slices with start and stop), they return float arrays.
     method : str
         How both were made, for the provenance.
+    typical : float, optional
+        Median noise of the whole image, where these are the maps of a region.
     """
 
     level: MeshMap | np.ndarray
     rms: MeshMap | np.ndarray
     method: str
+    typical: float | None = None
 
     def significance(self, data: np.ndarray, mask: np.ndarray | None, region: Region) -> np.ndarray:
         """Return the region of the image in units of the noise, float32, 0 where blank.
@@ -104,24 +116,42 @@ class Background:
                 score = np.clip(np.nan_to_num(score, copy=False), -HUGE, HUGE)
         return score
 
+    def cut(self, region: Region) -> Background:
+        """That of a region of the image."""
+        return Background(_cut(self.level, region), _cut(self.rms, region), self.method, self.typical_rms())
+
     def residual(self, data: np.ndarray, region: Region) -> np.ndarray:
         """Return the region with the background taken off, float64."""
         return np.asarray(data[region], dtype=np.float64) - self.level[region]
 
     def typical_rms(self) -> float:
-        """Median noise, from the mesh where there is one."""
+        """Median noise of the image, from the mesh where there is one."""
+        return self._median_rms if self.typical is None else self.typical
+
+    @cached_property
+    def _median_rms(self) -> float:
         values = self.rms.values if isinstance(self.rms, MeshMap) else self.rms
         usable = values[np.isfinite(values) & (values > 0)]
         return float(np.median(usable)) if usable.size else 0.0
 
 
-def standardize(image: CCDData, background: Any = "mesh", noise: Any = None, mesh: int | None = None) -> CCDData:
+Image = TypeVar("Image", CCDData, Mosaic)
+
+
+def standardize(
+    image: Image,
+    background: Any = "mesh",
+    noise: Any = None,
+    mesh: int | None = None,
+    *,
+    executor: Executor | None = None,
+) -> Image:
     """Measure (or take) background and noise, and put them into ``meta["background"]``.
 
     Parameters
     ----------
-    image : `~astropy.nddata.CCDData`
-        From `~astroseg.read_image`.
+    image : `~astropy.nddata.CCDData` or `~astroseg.mosaic.Mosaic`
+        From `~astroseg.read_image` or `~astroseg.mosaic.open_mosaic`.
     background : ``"mesh"``, ``"constant"``, ``"none"``, path or 2-D array
         ``mesh``: sigma-clipped mode of each cell, after a median over 3 x 3 cells.
         ``constant``: median of the image. ``none``: zero.
@@ -132,10 +162,12 @@ def standardize(image: CCDData, background: Any = "mesh", noise: Any = None, mes
     mesh : int, optional
         Side of a cell in pixels. By default 20 beams, at least 32 and at most a quarter of the
         image; 64 where there is no beam.
+    executor : `~concurrent.futures.Executor`, optional
+        Measures the cells of a mesh; by default threads of this process.
 
     Returns
     -------
-    `~astropy.nddata.CCDData`
+    `~astropy.nddata.CCDData` or `~astroseg.mosaic.Mosaic`
         Shares its pixels with ``image``.
 
     Notes
@@ -150,22 +182,36 @@ def standardize(image: CCDData, background: Any = "mesh", noise: Any = None, mes
         noise = "constant" if isinstance(background, str) and background == "constant" else "mesh"
     size = min(mesh or _mesh_size(image), max(image.shape))
     words = [what for what in (background, noise) if isinstance(what, str)]
-    meshes = _measure_mesh(image, size) if "mesh" in words else None
+    meshes = _measure_mesh(image, size, executor) if "mesh" in words else None
     constants = _constants(image) if "constant" in words else None
     level = {"mesh": meshes and meshes[0], "constant": constants and constants[0], "none": _flat(0.0)}
     rms = {"mesh": meshes and meshes[1], "constant": constants and constants[1]}
     level_map = _chosen(background, level, image, "background")
     rms_map = _chosen(noise, rms, image, "noise")
     method = f"background {_describe(background, size)}, noise {_describe(noise, size)}"
-    mask = image.mask
-    if isinstance(level_map, np.ndarray):
-        mask = _also_blank(mask, ~np.isfinite(level_map))
-    if isinstance(rms_map, np.ndarray):
-        mask = _also_blank(mask, ~(np.isfinite(rms_map) & (rms_map > 0)))
-    result = CCDData(image.data, unit=image.unit, wcs=image.wcs, mask=mask, meta={**image.meta})
+    unknown = _unknown(level_map, rms_map)
+    found = {"background": Background(level_map, rms_map, method)}
+    if isinstance(image, Mosaic):
+        return image.replaced(meta=found, blank=unknown)
+    mask = image.mask if unknown is None else either(image.mask, unknown)
+    result = CCDData(image.data, unit=image.unit, wcs=image.wcs, mask=mask, meta=image.meta | found)
     result.psf = image.psf
-    result.meta["background"] = Background(level_map, rms_map, method)
     return result
+
+
+def _unknown(level, rms) -> np.ndarray | None:
+    """Where a map that was given does not say what is wanted of it; `None` where both do everywhere."""
+    unknown = ~np.isfinite(level) if isinstance(level, np.ndarray) else None
+    if isinstance(rms, np.ndarray):
+        unknown = either(unknown, ~(np.isfinite(rms) & (rms > 0)))
+    return unknown if unknown is not None and unknown.any() else None
+
+
+def _cut(known: MeshMap | np.ndarray, region: Region) -> MeshMap | np.ndarray:
+    if isinstance(known, np.ndarray):
+        return known[region]
+    rows, columns = (first + part.start for first, part in zip(known.origin, region, strict=True))
+    return replace(known, origin=(rows, columns))
 
 
 def significance(image: CCDData) -> np.ndarray:
@@ -210,10 +256,6 @@ def _chosen(what, measured: dict[str, Any], image: CCDData, name: str) -> Any:
     return given
 
 
-def _also_blank(mask, unknown) -> np.ndarray | None:
-    return either(mask, unknown) if unknown.any() else mask
-
-
 def _compact(values: np.ndarray) -> np.ndarray:
     """As float32 where its range will do, else float64: some units give numbers like 1e-45."""
     values = _native(values)
@@ -238,32 +280,55 @@ def _native(block: np.ndarray) -> np.ndarray:
     return np.array(block, dtype=np.float32 if fits else np.float64)
 
 
-def _constants(image: CCDData) -> tuple[MeshMap, MeshMap]:
+def _constants(image: CCDData | Mosaic) -> tuple[MeshMap, MeshMap]:
     """Median of the image and 1.4826 times its median absolute deviation."""
-    values = _native(image.data).ravel() if image.mask is None else _native(image.data[~image.mask])
-    if values.size == 0:
+    mosaic = as_mosaic(image)
+
+    def values() -> Iterator[np.ndarray]:
+        for strip in strips(mosaic.shape):
+            block, mask = _native(mosaic.pixels(strip)), mosaic.blank_pixels(strip)
+            yield block.ravel() if mask is None else block[~mask]
+
+    middle = median(values)
+    if not np.isfinite(middle):
         return _flat(0.0), _flat(0.0)
-    middle = float(np.median(values))
-    values -= values.dtype.type(middle)
-    deviation = float(np.median(np.abs(values, out=values)))
+    deviation = median(lambda: (np.abs(block - block.dtype.type(middle)) for block in values()))
     # Integer images of a faint sky: more than half of the pixels equal the median.
-    sigma = MAD_TO_SIGMA * deviation if deviation > 0 else float(np.std(values, dtype=np.float64))
+    sigma = MAD_TO_SIGMA * deviation if deviation > 0 else _spread(values, middle)
     return _flat(middle), _flat(sigma)
 
 
-def _measure_mesh(image: CCDData, size: int) -> tuple[MeshMap, MeshMap]:
-    full = min(size, image.shape[0]) * min(size, image.shape[1])
+def _spread(values, middle) -> float:
+    """Standard deviation of values that come in parts."""
+    sums = [(part.size, part.sum(), np.square(part).sum()) for part in (each - np.float64(middle) for each in values())]
+    number, first, second = np.sum(sums, axis=0)
+    return float(np.sqrt(max(second / number - (first / number) ** 2, 0.0)))
 
-    def line(start):
-        part = slice(start, start + size)
-        return _line_of_cells(image.data[part], None if image.mask is None else image.mask[part], size, full)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        lines = list(pool.map(line, range(0, image.shape[0], size)))
+def _measure_mesh(image: CCDData | Mosaic, size: int, executor: Executor | None) -> tuple[MeshMap, MeshMap]:
+    starts = range(0, image.shape[0], size)
+    line = _Line(as_mosaic(image), size)
+    with contextlib.ExitStack() as stack:
+        executor = executor or stack.enter_context(ThreadPoolExecutor(os.cpu_count()))
+        lines = [cells for _, cells in run_tiles(line, starts, executor)]
     level, rms = (np.array(values) for values in zip(*lines, strict=True))
     if not np.isfinite(level).any():  # no cell has enough pixels
         return _constants(image)
     return MeshMap(_compact(_smooth(level)), size), MeshMap(_compact(_smooth(rms)), size)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """Measures the cells of one line of the mesh, which starts at a row; goes to other processes."""
+
+    mosaic: Mosaic
+    size: int
+
+    def __call__(self, start: int) -> tuple[np.ndarray, np.ndarray]:
+        height, width = self.mosaic.shape
+        region = slice(start, min(start + self.size, height)), slice(0, width)
+        full = min(self.size, height) * min(self.size, width)
+        return _line_of_cells(self.mosaic.pixels(region), self.mosaic.blank_pixels(region), self.size, full)
 
 
 def _line_of_cells(data, mask, size, full):

@@ -18,6 +18,7 @@ from astroseg import __version__
 from astroseg.catalog_files import FORMATS, read_catalog, write_catalog
 from astroseg.header import pixel_scale, sky_kind
 from astroseg.image import checksum
+from astroseg.mosaic import Mosaic
 from astroseg.sky import sky_frame
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "EDGE",
     "FLAGS",
     "FORMATS",
+    "SAME",
     "SATURATED",
     "TOUCHING",
     "UNTRAINED",
@@ -38,6 +40,7 @@ __all__ = [
     "columns_for",
     "complete",
     "flux_scale",
+    "provenance",
     "read_catalog",
     "write_catalog",
 ]
@@ -55,6 +58,18 @@ FLAGS = {
     DEGENERATE: "position or size could not be measured",
     UNTRAINED: "the finder was not trained for images like this one",
 }
+
+#: Keys of the provenance that must be the same, beside the identity of the finder, for an earlier answer to be this one.
+SAME = (
+    "image_sha256",
+    "reading",
+    "measuring",
+    "parameters",
+    "package",
+    "package_version",
+    "astroseg_version",
+    "numpy_version",
+)
 
 # Distributions that every finder rests on, beside NumPy.
 _LIBRARIES = ("astropy", "scipy", "scikit-image", "photutils")
@@ -189,14 +204,20 @@ def complete(values: Any, image: CCDData) -> QTable:
     return table
 
 
-def stamp(catalog: QTable, finder: SourceFinder, image: CCDData) -> None:
+def stamp(catalog: QTable, finder: SourceFinder, image: CCDData | Mosaic) -> None:
     """Note where a catalogue comes from, in its ``meta``."""
+    for key, value in provenance(finder, image).items():
+        catalog.meta.setdefault(key, value)
+
+
+def provenance(finder: SourceFinder, image: CCDData | Mosaic) -> dict[str, Any]:
+    """Where a catalogue comes from: finder, options, versions, image."""
     from astroseg.plugins import package_of
 
     package, version = package_of(type(finder))
     background = image.meta.get("background")
     beam = image.meta.get("beam")
-    provenance = {
+    return {
         "backend": finder.name,
         "parameters": _plain(finder.get_params()),
         **finder.identity(),
@@ -218,8 +239,6 @@ def stamp(catalog: QTable, finder: SourceFinder, image: CCDData) -> None:
         "median_rms": None if background is None else background.typical_rms(),
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
-    for key, value in provenance.items():
-        catalog.meta.setdefault(key, value)
 
 
 def _library_versions(uses: tuple[str, ...]) -> dict[str, str]:

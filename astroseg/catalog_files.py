@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from astropy.table import QTable, Table
 
 from astroseg.errors import AstrosegError, UsageError
 
-__all__ = ["FORMATS", "read_catalog", "write_catalog"]
+__all__ = ["FORMATS", "read_catalog", "write_catalog", "write_parts"]
 
 #: Format of a catalogue -> ending of its file.
 FORMATS = {"ecsv": ".ecsv", "votable": ".vot", "fits": ".cat.fits", "csv": ".csv"}
@@ -41,8 +44,33 @@ def write_catalog(catalog: QTable, path: str | Path, form: str = "ecsv") -> None
         )
 
 
+ROWS = 20_000  # that become text at once: the text of a table takes ten times its memory
+
+
 def _write_ecsv(catalog, path):
-    catalog.write(path, format="ascii.ecsv", overwrite=True)
+    write_parts((catalog[start : start + ROWS] for start in range(0, max(len(catalog), 1), ROWS)), path)
+
+
+def write_parts(parts: Iterable[QTable], path: Path) -> None:
+    """Write a catalogue that comes in parts, as ECSV; units and provenance are those of the first part.
+
+    Parameters
+    ----------
+    parts : iterable of `~astropy.table.QTable`
+        Of the same columns.
+    path : path
+    """
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        for number, part in enumerate(parts):
+            text = io.StringIO()
+            part.write(text, format="ascii.ecsv")
+            # Only the first part says what the columns are: comments, and a line of names.
+            stream.write(text.getvalue() if number == 0 else _after_header(text.getvalue()))
+
+
+def _after_header(lines: str) -> str:
+    names = re.search(r"^[^#].*\n", lines, re.MULTILINE)
+    return lines[names.end() :] if names else ""
 
 
 def _write_csv(catalog, path):

@@ -3,10 +3,12 @@
 __all__ = [
     "AstrosegError",
     "AstrosegWarning",
+    "FolderError",
     "ImageError",
     "NoDetectionsWarning",
     "PluginError",
     "UsageError",
+    "WorkerLostError",
 ]
 
 
@@ -23,6 +25,10 @@ class ImageError(AstrosegError):
     """An image (or mask, background or noise file) cannot be used."""
 
 
+class FolderError(AstrosegError):
+    """A run cannot be kept in its folder."""
+
+
 class UsageError(AstrosegError, ValueError):
     """An option or argument is wrong."""
 
@@ -31,6 +37,10 @@ class UsageError(AstrosegError, ValueError):
 
 class PluginError(AstrosegError):
     """A plugin is missing, broken or breaks the contract."""
+
+
+class WorkerLostError(AstrosegError):
+    """A process that worked on a part of an image died, or did not return."""
 
 
 class AstrosegWarning(UserWarning):

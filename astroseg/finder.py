@@ -15,12 +15,15 @@ from astropy.nddata import CCDData
 from astropy.table import QTable
 
 from astroseg import catalog as cat
-from astroseg.background import standardize
+from astroseg.background import significance, standardize
+from astroseg.contract import valid_labels, valid_map
 from astroseg.errors import NoDetectionsWarning, PluginError, UsageError
 from astroseg.image import read_image
 from astroseg.labels import hysteresis
-from astroseg.measurement import measure
+from astroseg.measurement import columns, measure
+from astroseg.mosaic import Mosaic, as_mosaic
 from astroseg.options import Configurable
+from astroseg.streaming import Lost, Report, Shelf, search, silent
 from astroseg.tiling import Tile, plan_tiles, run_tiles
 
 if TYPE_CHECKING:
@@ -102,9 +105,11 @@ class SourceFinder(Configurable):
     Class attributes: ``name`` (as users type it), ``citation`` (what to cite, free text or BibTeX),
     ``prompts`` (keyword arguments of `find` it understands), ``repeatable`` (False when two runs
     may differ), ``threshold_option`` (name of the option, in units of the noise, that makes the finder
-    stricter; ``--reliability`` chooses its value), ``uses`` (distributions whose version belongs to the
-    provenance), ``expected_failures`` (conformance checks known to
-    fail, with the reason).
+    stricter; ``--reliability`` chooses its value), ``background`` (what `~astroseg.standardize` does by default;
+    `None` where the finder measures its own), ``region`` and ``overlap`` (side of the regions, in pixels, that a
+    larger image is searched by, and how far they reach beyond it; 0 where it has to be searched as a whole),
+    ``uses`` (distributions whose version belongs to the provenance), ``expected_failures`` (conformance checks
+    known to fail, with the reason).
     """
 
     name: ClassVar[str] = ""
@@ -112,6 +117,9 @@ class SourceFinder(Configurable):
     prompts: ClassVar[frozenset[str]] = frozenset()
     repeatable: ClassVar[bool] = True
     threshold_option: ClassVar[str] = ""
+    background: ClassVar[str | None] = None
+    region: ClassVar[int] = 0
+    overlap: ClassVar[int] = 256
     uses: ClassVar[tuple[str, ...]] = ()
     expected_failures: ClassVar[dict[str, str]] = {}
 
@@ -132,6 +140,50 @@ class SourceFinder(Configurable):
         msg = f"The finder '{self.name}' does not implement find()."
         raise PluginError(msg)
 
+    @property
+    def scales(self) -> bool:
+        """Whether images may be larger than the memory."""
+        return self.region > 0
+
+    @property
+    def largest(self) -> int:
+        """Side of the largest image that is searched in one piece, in pixels."""
+        return self.region + self.overlap
+
+    def search(
+        self,
+        mosaic: Mosaic,
+        *,
+        tile_size: int | None = None,
+        executor: Executor | None = None,
+        shelf: Shelf | None = None,
+        report: Report = silent,
+    ) -> tuple[Detections, list[Lost]]:
+        """Find the sources of an image of any size.
+
+        Parameters
+        ----------
+        mosaic : `~astroseg.mosaic.Mosaic`
+            With its background, unless the finder measures its own.
+        tile_size : int, optional
+            Side of the tiles in pixels, for a finder that doesn't prescribe it; the result does not depend on it.
+        executor : `~concurrent.futures.Executor`, optional
+            Searches the tiles.
+        shelf : `~astroseg.streaming.Shelf`, optional
+            Keeps what they hold; by default the memory does.
+        report : callable
+            Told how many tiles are done, of how many, and how many sources they hold.
+
+        Returns
+        -------
+        `Detections`, list of `~astroseg.streaming.Lost`
+        """
+        if not self.region or max(mosaic.shape) <= self.largest:
+            return self.find(mosaic.as_image()), []
+        from astroseg.overlap import search_regions
+
+        return search_regions(self, mosaic, executor=executor, shelf=shelf, report=report)
+
     def identity(self) -> dict[str, str]:
         """Return hashes of the files that decide the result, such as weights, by name: ``weights_sha256``.
 
@@ -150,7 +202,7 @@ class SourceFinder(Configurable):
             When the answer breaks the contract: wrong shape or type, NaN labels, or rows and
             labels that are not one to one.
         """
-        labels = _checked_labels(labels, image.shape, self.name)
+        labels = valid_labels(labels, image.shape, self.name)
         catalog = cat.complete(catalog, image)
         present = np.unique(labels[labels > 0])
         if not np.array_equal(np.asarray(catalog["label"]), present):
@@ -160,9 +212,13 @@ class SourceFinder(Configurable):
             )
             raise PluginError(msg)
         if probability is not None:
-            probability = _checked_map(probability, image.shape, self.name, "probability").astype(
-                np.float32, copy=False
-            )
+            probability = valid_map(probability, image.shape, self.name, "probability")
+        return self.noted(image, catalog, labels, probability)
+
+    def noted(
+        self, image: CCDData | Mosaic, catalog: QTable, labels: np.ndarray, probability: np.ndarray | None = None
+    ) -> Detections:
+        """Note the provenance of an answer that needs no checks."""
         cat.stamp(catalog, self, image)
         if len(catalog) == 0:
             warnings.warn(f"{self.name} found nothing in {image.meta['name']}.", NoDetectionsWarning, stacklevel=3)
@@ -181,6 +237,8 @@ class PixelFinder(SourceFinder):
     """A finder that scores pixels. A subclass needs one method, `predict`.
 
     Class attributes: ``halo`` (pixels that a prediction depends on around each pixel),
+    ``local`` (whether `label` treats each island, of connected pixels of score 0.5 and more, without regard to what
+    lies around it: such images can be searched tile by tile. A class with its own `label` or `measure` has to say so),
     ``background`` (what `~astroseg.standardize` does by default), ``is_probability`` (False where
     the score is a mere threshold: the catalogue then has no probability), ``min_pixels``
     (smallest source, in pixels; an option of that name overrules it).
@@ -198,10 +256,16 @@ class PixelFinder(SourceFinder):
     """
 
     halo: ClassVar[int] = 0
+    local: ClassVar[bool] = True
     background: ClassVar[str] = "mesh"
     is_probability: ClassVar[bool] = True
     min_pixels: int = 1
     tile_size: ClassVar[int] = 1024
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if not {"label", "measure"}.isdisjoint(vars(cls)) and "local" not in vars(cls):
+            cls.local = False
 
     def prepare(self, image: CCDData) -> dict[str, Any]:
         """Return what `predict` needs to know about the whole image; runs once, before tiling."""
@@ -246,7 +310,7 @@ class PixelFinder(SourceFinder):
         tile_size : int, optional
             Side of the tiles in pixels. The result does not depend on it.
         executor : `~concurrent.futures.Executor`, optional
-            Runs the tiles, in threads of this process; by default they run one after the other.
+            Runs the tiles; by default they run one after the other.
         **prompts
             What belongs to the image and not to the method.
         """
@@ -255,24 +319,77 @@ class PixelFinder(SourceFinder):
         image = read_image(image)
         if "background" not in image.meta:
             image = standardize(image, self.background)
-        maps = self._score(image, tile_size or self.tile_size, executor)
-        labels = _checked_labels(self.label(maps, image), image.shape, self.name)
+        if self.local:
+            detections = self.search(as_mosaic(image), tile_size=tile_size, executor=executor)[0]
+            detections.image = image
+            return detections
+        maps = self._score_whole(image, tile_size or self.tile_size, executor)
+        labels = self.checked_labels(maps, image)
         catalog = self.measure(maps, labels, image)
         return self.detections(image, catalog, labels, maps["probability"] if self.is_probability else None)
 
-    def _score(self, image: CCDData, tile_size: int, executor: Executor | None) -> dict[str, np.ndarray]:
-        prepared = self.prepare(image)
-        background = image.meta["background"]
+    @property
+    def scales(self) -> bool:
+        """Whether images may be larger than the memory."""
+        return self.local
+
+    @property
+    def largest(self) -> int:
+        """Side of the largest image that is searched in one piece, in pixels."""
+        return self.tile_size
+
+    def search(
+        self,
+        mosaic: Mosaic,
+        *,
+        tile_size: int | None = None,
+        executor: Executor | None = None,
+        shelf: Shelf | None = None,
+        report: Report = silent,
+    ) -> tuple[Detections, list[Lost]]:
+        """Find the sources of an image of any size; see `SourceFinder.search`."""
+        tile_size = tile_size or self.tile_size
+        found = search(self, mosaic, tile_size=tile_size, executor=executor, shelf=shelf, report=report)
+        catalog = columns(found.sums, mosaic, found.islands)
+        return self.noted(mosaic, catalog, found.labels, found.probability), found.lost
+
+    def score(self, image: CCDData, **prepared: Any) -> dict[str, np.ndarray]:
+        """Standardize an image, predict, and check the answer.
+
+        Parameters
+        ----------
+        image : `~astropy.nddata.CCDData`
+            With its background; may be a region that was cut out of a larger one.
+        **prepared
+            What `prepare` returned.
+
+        Returns
+        -------
+        dict of 2-D `~numpy.ndarray` of float32
+            ``probability`` is 0 where the image is blank.
+        """
+        block = significance(image)
+        answer = self.predict(block[np.newaxis], **prepared)
+        answer = answer if isinstance(answer, dict) else {"probability": answer}
+        if "probability" not in answer:
+            msg = f"The finder '{self.name}' returned maps {sorted(answer)} without 'probability'."
+            raise PluginError(msg)
+        shape = (1, *block.shape)
+        maps = {key: valid_map(value, shape, self.name, key)[0] for key, value in answer.items()}
+        if image.mask is not None:
+            maps["probability"][image.mask] = 0
+        return maps
+
+    def checked_labels(self, maps: dict[str, np.ndarray], image: CCDData) -> np.ndarray:
+        """What `label` returns, checked."""
+        return valid_labels(self.label(maps, image), image.shape, self.name)
+
+    def _score_whole(self, image: CCDData, tile_size: int, executor: Executor | None) -> dict[str, np.ndarray]:
+        """The maps of the whole image, for what can only be labelled or measured as a whole."""
+        mosaic, prepared = as_mosaic(image), self.prepare(image)
 
         def score(tile: Tile) -> dict[str, np.ndarray]:
-            block = background.significance(image.data, image.mask, tile.read)
-            answer = self.predict(block[np.newaxis], **prepared)
-            answer = answer if isinstance(answer, dict) else {"probability": answer}
-            if "probability" not in answer:
-                msg = f"The finder '{self.name}' returned maps {sorted(answer)} without 'probability'."
-                raise PluginError(msg)
-            shape = (1, *block.shape)
-            return {key: _checked_map(value, shape, self.name, key)[0][tile.crop] for key, value in answer.items()}
+            return {key: value[tile.crop] for key, value in self.score(mosaic.cut(tile.read), **prepared).items()}
 
         maps: dict[str, np.ndarray] = {}
         for tile, scores in run_tiles(score, plan_tiles(image.shape, tile_size, self.halo), executor):
@@ -280,34 +397,4 @@ class PixelFinder(SourceFinder):
                 if key not in maps:
                     maps[key] = np.zeros(image.shape, dtype=value.dtype)
                 maps[key][tile.own] = value
-        if image.mask is not None:
-            maps["probability"][image.mask] = 0
         return maps
-
-
-def _checked_map(value: Any, shape: tuple[int, ...], name: str, key: str) -> np.ndarray:
-    value = np.asarray(value)
-    if value.shape != shape:
-        msg = f"The finder '{name}' returned a {key} map of shape {value.shape}; it must be {shape}."
-        raise PluginError(msg)
-    if value.dtype.kind not in "bf":
-        msg = f"The finder '{name}' returned a {key} map of type {value.dtype}; it must be float32."
-        raise PluginError(msg)
-    if value.dtype.kind == "f" and np.isnan(value).any():
-        msg = f"The finder '{name}' returned NaN in its {key} map."
-        raise PluginError(msg)
-    return value.astype(np.float32, copy=False)
-
-
-def _checked_labels(labels: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.shape != tuple(shape):
-        msg = f"The finder '{name}' returned labels of shape {labels.shape}; the image has {tuple(shape)}."
-        raise PluginError(msg)
-    if labels.dtype.kind not in "iu":
-        msg = f"The finder '{name}' returned labels of type {labels.dtype}; they must be integers (int32)."
-        raise PluginError(msg)
-    if labels.size and labels.min() < 0:
-        msg = f"The finder '{name}' returned negative labels; 0 is background and sources count from 1."
-        raise PluginError(msg)
-    return labels.astype(np.int32, copy=False)

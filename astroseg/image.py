@@ -21,12 +21,15 @@ from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 
 from astroseg.beam import Beam
-from astroseg.blank import blank_pixels, either
+from astroseg.blank import Blank, either, survey_blank
+from astroseg.digest import file_digest
 from astroseg.errors import AstrosegError, AstrosegWarning, ImageError, UsageError
+from astroseg.file_pixels import FilePixels, trouble
 from astroseg.header import find_beam, find_unit, find_wcs, parse_unit, pixel_scale, sky_kind
+from astroseg.mosaic import Mosaic, as_mosaic
 from astroseg.planes import cut_image, size_text
 
-__all__ = ["checksum", "read_image", "read_map"]
+__all__ = ["checksum", "open_mosaic", "read_image", "read_map"]
 
 _READ = "reading"  # in the meta of every image that this module made: the options that it was read with
 
@@ -83,10 +86,62 @@ def read_image(
     """
     given = {"hdu": hdu, "plane": plane, "unit": unit, "beam": beam, "mask": mask, "keep_zeros": keep_zeros or None}
     given = {key: value for key, value in given.items() if value is not None}
+    if isinstance(source, CCDData) and _READ in source.meta and not given:
+        return source
+    if isinstance(source, Mosaic):
+        source = source.as_image()
+    image = _with_options(source, given, lazy=False)
+    image.mask = _survey(image, given).mask(image.data.__getitem__, as_mosaic(image).whole)
+    _check_beam(image)
+    return image
+
+
+def open_mosaic(source: Any, **reading: Any) -> Mosaic:
+    """Open an image that need not fit in memory: of a FITS file, only what is looked at is read.
+
+    Parameters
+    ----------
+    source : anything that `read_image` takes
+    **reading
+        As those of `read_image`. A mask is held in memory, one byte a pixel.
+
+    Raises
+    ------
+    ImageError
+        When there is no usable image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astroseg.image import open_mosaic
+    >>> mosaic = open_mosaic(np.ones((32, 48)))
+    >>> mosaic.cut((slice(0, 8), slice(40, 48))).shape
+    (8, 8)
+    """
+    if isinstance(source, Mosaic) and not reading:
+        return source
+    if isinstance(source, CCDData) and _READ in source.meta and not reading:
+        return as_mosaic(source)
+    given = {key: value for key, value in reading.items() if value not in (None, False)}
+    image = _with_options(source, given, lazy=True)
+    _check_beam(image)
+    return Mosaic(image, _survey(image, given))
+
+
+def _survey(image: CCDData, given: dict[str, Any]) -> Blank:
+    """What decides which pixels are blank, beside the mask that the image has already."""
+    pixels, name = image.data.__getitem__, image.meta["name"]
+    zeros = bool(given.get("keep_zeros"))
+    return survey_blank(pixels, image.data.shape, image.data.dtype, name, given=image.mask, keep_zeros=zeros)
+
+
+def _with_options(source: Any, given: dict[str, Any], *, lazy: bool) -> CCDData:
+    """Any kind of source as an image, with what the user said of it. Its mask is that of the source and of the user."""
+    hdu, plane, unit = (given.get(key) for key in ("hdu", "plane", "unit"))
     if isinstance(source, CCDData) and _READ in source.meta:
         image = _read_again(source, given)
     elif isinstance(source, str | os.PathLike):
-        image = _from_file(Path(source), hdu, plane, unit)
+        image = _from_file(Path(source), hdu, plane, unit, lazy=lazy)
     elif isinstance(source, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU):
         image = _from_hdu(source, None, plane, unit, source.name.lower() or "HDU", None)
     elif hasattr(source, "data") and hasattr(source, "wcs"):
@@ -95,14 +150,11 @@ def read_image(
         image = _from_array(source, plane)
     if unit is not None:
         image.unit = _unit_option(unit)
-    if beam is not None:
-        image.meta["beam"] = _beam_option(beam)
-    if mask is not None:
-        image.mask = either(image.mask, ~(read_map(mask, image.shape, "mask") == 0))
-    if image is not source:
-        image.mask = blank_pixels(image.data, image.mask, image.meta["name"], keep_zeros=keep_zeros)
-        image.meta[_READ] = image.meta.get(_READ, {}) | {key: _text(value) for key, value in given.items()}
-        _check_beam(image)
+    if "beam" in given:
+        image.meta["beam"] = _beam_option(given["beam"])
+    if "mask" in given:
+        image.mask = either(image.mask, ~(read_map(given["mask"], image.shape, "mask") == 0))
+    image.meta[_READ] = image.meta.get(_READ, {}) | {key: _text(value) for key, value in given.items()}
     return image
 
 
@@ -112,8 +164,6 @@ def _read_again(source: CCDData, given: dict[str, Any]) -> CCDData:
     if late:
         msg = f"{source.meta['name']} was read already; give {', '.join(late)} where it is read first."
         raise UsageError(msg)
-    if not given:
-        return source
     image = source.copy()
     image.meta.pop("background", None)  # measured in the old unit, on pixels that may be blank now
     return image
@@ -158,20 +208,17 @@ def read_map(source: Any, shape: tuple[int, int], what: str, unit: u.UnitBase | 
     return data * found.to(unit)
 
 
-def checksum(image: CCDData) -> str:
-    """Return the SHA-256 of the image's file, or of its pixels where it has none."""
-    digest = hashlib.sha256()
+def checksum(image: CCDData | Mosaic) -> str:
+    """Return the SHA-256 of the image's file, or of its pixels where it has none; that of a mosaic may be known."""
+    if "sha256" in image.meta:
+        return image.meta["sha256"]
     if image.meta.get("path"):
-        with Path(image.meta["path"]).open("rb") as stream:
-            while block := stream.read(1 << 22):
-                digest.update(block)
-    else:
-        little = image.data.dtype.newbyteorder("<")  # the same pixels in another byte order are the same image
-        digest.update(np.ascontiguousarray(image.data, dtype=little).tobytes())
-    return digest.hexdigest()
+        return file_digest(image.meta["path"])
+    little = image.data.dtype.newbyteorder("<")  # the same pixels in another byte order are the same image
+    return hashlib.sha256(np.ascontiguousarray(image.data, dtype=little).tobytes()).hexdigest()
 
 
-def _from_file(path: Path, hdu, plane, unit) -> CCDData:
+def _from_file(path: Path, hdu, plane, unit, *, lazy: bool = False) -> CCDData:
     if not path.exists():
         msg = f"There is no file {path}."
         raise ImageError(msg)
@@ -188,28 +235,15 @@ def _from_file(path: Path, hdu, plane, unit) -> CCDData:
                 name = os.fsencode(path.name).decode(errors="replace")
                 chosen = _choose_hdu(hdul, hdu, name)
                 chosen.verify("silentfix+ignore")  # a text without quotes, for one
-                return _from_hdu(chosen, hdul, plane, unit, name, path)
+                return _from_hdu(chosen, hdul, plane, unit, name, path, lazy=lazy)
     except (AstrosegError, AstrosegWarning):
         raise
     except PermissionError as error:
         msg = f"No permission to read {path}."
         raise ImageError(msg) from error
     except Exception as error:
-        msg = f"Cannot read {path}: {_trouble(error)}."
+        msg = f"Cannot read {path}: {trouble(error)}."
         raise ImageError(msg) from error
-
-
-def _trouble(error: Exception) -> str:
-    """What is wrong with a file, from what astropy says about it."""
-    text = (str(error).splitlines() or [""])[0].rstrip(". ")
-    reasons = {
-        "Empty or corrupt": "it is empty, truncated or not a FITS file",
-        "No SIMPLE card": "it is not a FITS file",
-        "not a FITS": "it is not a FITS file",
-        "Zip files": "it is a zip archive of several files; unpack it first",
-    }
-    damaged = f"it is damaged or truncated ({type(error).__name__}: {text[:120]})"
-    return next((reason for key, reason in reasons.items() if key in text), damaged)
 
 
 def _choose_hdu(hdul, hdu, name):
@@ -235,7 +269,7 @@ def _choose_hdu(hdul, hdu, name):
     return planar[0][1]
 
 
-def _from_hdu(hdu, hdul, plane, unit, name, path) -> CCDData:
+def _from_hdu(hdu, hdul, plane, unit, name, path, *, lazy: bool = False) -> CCDData:
     if not hdu.is_image:
         msg = f"HDU {hdu.name} of {name} is a table, not an image."
         raise ImageError(msg)
@@ -243,11 +277,15 @@ def _from_hdu(hdu, hdul, plane, unit, name, path) -> CCDData:
     wcs = find_wcs(header, name, hdul)
     kinds = [str(header.get(f"CTYPE{axis + 1}", "")).strip() for axis in range(len(hdu.shape))]
     cut = cut_image(hdu.shape, kinds, wcs, plane, name)
-    data = cut.of(hdu.data)
+    data = FilePixels(path, hdul.index_of(hdu), cut, _cut_shape(hdu, cut)) if lazy else cut.of(hdu.data)
     beam = find_beam(header, hdul, cut.channel, name)
     # A unit that the user gives is set later, and may replace one that cannot be read.
     found = _unit_in(header, cut.wcs, beam, name) if unit is None else None
     return _make(data, found, cut.wcs, beam, header, name, path)
+
+
+def _cut_shape(hdu, cut) -> tuple[int, int]:
+    return cut.of(np.broadcast_to(np.uint8(0), hdu.shape)).shape
 
 
 def _unit_in(header, wcs, beam, name) -> u.UnitBase | None:

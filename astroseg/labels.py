@@ -100,7 +100,14 @@ def watershed(height: np.ndarray, seeds: np.ndarray, mask: np.ndarray) -> np.nda
     return compact(flood(-height, seeds, mask=mask, connectivity=2))
 
 
-def deblend(labels: np.ndarray, height: np.ndarray, *, levels: int = 32, contrast: float = 0.005) -> np.ndarray:
+def deblend(
+    labels: np.ndarray,
+    height: np.ndarray,
+    *,
+    levels: int = 32,
+    contrast: float = 0.005,
+    origin: tuple[int, int] = (0, 0),
+) -> np.ndarray:
     """Split islands that hold several sources, by multi-thresholding and watershed.
 
     Parameters
@@ -112,6 +119,8 @@ def deblend(labels: np.ndarray, height: np.ndarray, *, levels: int = 32, contras
         Number of thresholds between the faintest and the brightest pixel of an island.
     contrast : float
         Least share of an island's flux that a branch must hold to become a source.
+    origin : (int, int)
+        Row and column of the first pixel in the image that this is a region of, for the warning.
 
     Notes
     -----
@@ -126,7 +135,7 @@ def deblend(labels: np.ndarray, height: np.ndarray, *, levels: int = 32, contras
     # The time grows with both: each maximum is a branch at many levels, each level a pass over the island.
     work = number * np.bincount(labels.ravel(), minlength=number.size).astype(float)
     for label in np.flatnonzero((number > 1) & (work > MOST_WORK)):
-        y, x = (int(axis.mean()) for axis in np.nonzero(labels == label))
+        y, x = (int(axis.mean()) + first for axis, first in zip(np.nonzero(labels == label), origin, strict=True))
         warnings.warn(
             f"The island around x = {x}, y = {y} has {number[label]} local maxima, too many to deblend; left whole.",
             AstrosegWarning,

@@ -16,10 +16,11 @@ from astroseg.ellipse import PIXEL_VARIANCE, axis_variances, fwhm_from_covarianc
 from astroseg.header import pixel_scale, sky_kind
 from astroseg.isophote import isophote_shares
 from astroseg.labels import components
+from astroseg.mosaic import Mosaic, Place
 from astroseg.sky import beam_covariance, local_matrix, to_sky
 from astroseg.sums import Sums, sum_labels
 
-__all__ = ["measure"]
+__all__ = ["columns", "measure"]
 
 
 def measure(
@@ -62,8 +63,10 @@ def measure(
     if "background" not in image.meta:
         image = standardize(image)
     sums = sum_labels(image, labels, probability)
-    islands = _islands(labels, sums) if np.any(sums.flags & TOUCHING) else None
-    return _columns(sums, image, islands, correct=correct)
+    # Positions in a region that was cut out of an image are counted from its own corner, as those of its WCS are.
+    sums.y0, sums.x0 = (start - first for start, first in zip((sums.y0, sums.x0), Place.of(image).origin, strict=True))
+    islands = _islands(labels, sums) if np.any(sums.flags & TOUCHING) else sums.label
+    return columns(sums, image, islands, correct=correct)
 
 
 def _islands(labels: np.ndarray, sums: Sums) -> np.ndarray:
@@ -75,7 +78,19 @@ def _islands(labels: np.ndarray, sums: Sums) -> np.ndarray:
     return number[sums.label]
 
 
-def _columns(sums: Sums, image: CCDData, islands: np.ndarray | None, *, correct: bool) -> QTable:
+def columns(sums: Sums, image: CCDData | Mosaic, islands: np.ndarray, *, correct: bool = True) -> QTable:
+    """Return the catalogue that follows from sums per label; `measure` says how.
+
+    Parameters
+    ----------
+    sums : `~astroseg.sums.Sums`
+    image : `~astropy.nddata.CCDData` or `~astroseg.mosaic.Mosaic`
+        With its background.
+    islands : 1-D `~numpy.ndarray` of int
+        Number of the island of each label.
+    correct : bool
+        As in `measure`.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         weighted = sums.w > 0
         x = np.where(weighted, sums.x / sums.w, sums.px / sums.count)
@@ -103,7 +118,7 @@ def _columns(sums: Sums, image: CCDData, islands: np.ndarray | None, *, correct:
             "snr": snr,
             "local_rms": rms,
             "probability": sums.score,
-            "island": sums.label if islands is None else islands,
+            "island": islands,
             "flags": flags,
         }
     return complete(values, image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from astroseg.catalog import FORMATS, write_catalog
 from astroseg.errors import AstrosegError, UsageError
 from astroseg.finder import Detections
 
-__all__ = ["output_paths", "refuse_existing", "stem_of", "write_all", "write_detections"]
+__all__ = ["output_paths", "refuse_existing", "remove_drafts", "stem_of", "write_all", "write_detections"]
 
 _SUFFIXES = (".gz", ".fz", ".bz2", ".fits", ".fit", ".fts")
 
@@ -35,6 +36,7 @@ def output_paths(
     backend: str,
     *,
     formats: Sequence[str] = ("ecsv",),
+    regions: str = "ellipse",
     probability: bool = False,
     preview: bool = False,
 ) -> dict[str, Path]:
@@ -44,7 +46,10 @@ def output_paths(
         msg = f"There is no table format '{unknown[0]}'. Choose from {', '.join(FORMATS)}."
         raise UsageError(msg)
     base = f"{stem}.{backend}"
-    names = {form: FORMATS[form] for form in formats} | {"regions": ".reg", "labels": ".labels.fits"}
+    names = {form: FORMATS[form] for form in formats}
+    if regions != "none":
+        names["regions"] = ".reg"
+    names["labels"] = ".labels.fits"
     if probability:
         names["probability"] = ".probability.fits"
     if preview:
@@ -83,8 +88,8 @@ def write_detections(
         Start of the file names, by default that of the image.
     formats : sequence of str
         Of the catalogue: ``ecsv``, ``votable``, ``fits``, ``csv``.
-    regions : {"ellipse", "polygon", "box"}
-        What the region file holds.
+    regions : {"ellipse", "polygon", "box", "none"}
+        What the region file holds; ``none`` leaves it out.
     probability, preview : bool
         Also write the probability map, and a PNG.
     overwrite : bool
@@ -104,7 +109,9 @@ def write_detections(
         raise UsageError(msg)
     stem = stem or stem_of(detections.image.meta["name"])
     backend = detections.catalog.meta["backend"]
-    paths = output_paths(folder, stem, backend, formats=formats, probability=probability, preview=preview)
+    paths = output_paths(
+        folder, stem, backend, formats=formats, regions=regions, probability=probability, preview=preview
+    )
     if not overwrite:
         refuse_existing(paths)
     writers = {form: _catalog_writer(detections, form) for form in formats}
@@ -154,6 +161,12 @@ def write_all(jobs: dict[Path, Callable[[Path], None]]) -> None:
         for part in parts.values():
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
+
+
+def remove_drafts(folder: Path, stem: str) -> None:
+    """Remove what a process that was killed while it wrote ``STEM.*`` left under temporary names."""
+    for part in folder.glob(f".{glob.escape(stem)}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def _catalog_writer(detections, form):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.wcs import WCS
@@ -25,6 +26,12 @@ class Cut:
     def of(self, data: np.ndarray) -> np.ndarray:
         """The image in an array."""
         image = data[self.index]
+        return image.T if self.swapped else image
+
+    def region(self, data: Any, region: tuple[slice, slice]) -> np.ndarray:
+        """A region of the image in an array, or in what is read by index."""
+        parts = iter(region[::-1] if self.swapped else region)
+        image = data[tuple(next(parts) if isinstance(item, slice) else item for item in self.index)]
         return image.T if self.swapped else image
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import tempfile
 import time
 import warnings
@@ -19,7 +18,8 @@ from astropy.nddata import CCDData
 from astropy.table import QTable
 
 from astroseg.api import find
-from astroseg.catalog import read_catalog, stamp
+from astroseg.catalog import SAME, provenance, read_catalog
+from astroseg.digest import fingerprint
 from astroseg.errors import AstrosegError, NoDetectionsWarning
 from astroseg.evaluate import PixelScores, SourceScores
 from astroseg.finder import Detections, SourceFinder
@@ -31,18 +31,6 @@ from astroseg.truth import Truth
 from astroseg.truth.drawn import read_labels
 
 __all__ = ["Backend", "Field", "Run", "run_finder"]
-
-#: What must be the same for an earlier run to count as this one, beside the identity of the finder.
-SAME = (
-    "image_sha256",
-    "reading",
-    "measuring",
-    "parameters",
-    "package",
-    "package_version",
-    "astroseg_version",
-    "numpy_version",
-)
 
 _WARM: set[str] = set()  # names of the finders that have run in this process
 
@@ -98,9 +86,9 @@ class Field:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What the detections depend on beside the image's own file and how it was read: maps by their content."""
-        maps = {key: _fingerprint(value) for key, value in self.measuring.items()}
+        maps = {key: fingerprint(value) for key, value in self.measuring.items()}
         masked = "mask" in self.image.meta["reading"]
-        return maps | ({"mask": _fingerprint(self.image.mask)} if masked else {})
+        return maps | ({"mask": fingerprint(self.image.mask)} if masked else {})
 
 
 @dataclass(frozen=True)
@@ -189,25 +177,13 @@ def _one_line(error: Exception) -> str:
     return lines[0] if isinstance(error, AstrosegError) else f"{type(error).__name__}: {lines[0]}"
 
 
-def _fingerprint(value: Any) -> str | int:
-    """What tells one setting from another: the number or word itself, of a map the checksum of its content."""
-    if isinstance(value, int) or (isinstance(value, str) and not Path(value).is_file()):
-        return value
-    if isinstance(value, str | os.PathLike):
-        return hashlib.sha256(Path(value).read_bytes()).hexdigest()
-    pixels = np.asarray(value)
-    kind = f"{pixels.shape} {pixels.dtype.str} {getattr(value, 'unit', None)}"
-    return hashlib.sha256(kind.encode() + pixels.tobytes()).hexdigest()
-
-
 def _resume(backend, on, folder) -> Detections | None:
     """Detections of the same image, options and versions, where all of their files can be read."""
     paths = output_paths(folder, on.stem, backend.key, probability=True)
-    expected = QTable(meta={"measuring": on.identity})
-    stamp(expected, backend.finder, on.image)
+    expected = provenance(backend.finder, on.image) | {"measuring": on.identity}
     try:
         catalog = read_catalog(paths["ecsv"])
-        if any(catalog.meta.get(key) != expected.meta[key] for key in (*SAME, *backend.finder.identity())):
+        if any(catalog.meta.get(key) != expected[key] for key in (*SAME, *backend.finder.identity())):
             return None
         labels = read_labels(paths["labels"])[0]
         there = paths["probability"].exists()

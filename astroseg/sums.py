@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from astropy.nddata import CCDData
 
-from astroseg.background import Background
 from astroseg.catalog import BLANK, EDGE, SATURATED, TOUCHING
+from astroseg.mosaic import Place
 
 __all__ = ["BLOCK", "Sums", "sum_labels"]
 
@@ -29,6 +29,8 @@ class Sums:
     Parameters
     ----------
     label : `~numpy.ndarray` of int
+    first : `~numpy.ndarray` of int
+        The label's first pixel, as an index into the flattened image.
     y0, x0 : `~numpy.ndarray` of int
         Origin of the block that holds the label's first pixel; moments are relative to it.
     count, flux, rms : `~numpy.ndarray`
@@ -45,6 +47,7 @@ class Sums:
     """
 
     label: np.ndarray
+    first: np.ndarray
     y0: np.ndarray
     x0: np.ndarray
     count: np.ndarray
@@ -67,9 +70,18 @@ class Sums:
     flags: np.ndarray
 
     @classmethod
+    def joined(cls, parts: list[Sums]) -> Sums:
+        """Those of several parts, one after the other."""
+        return cls(**{item.name: np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls)})
+
+    def taken(self, index: np.ndarray) -> Sums:
+        """Those of some labels."""
+        return type(self)(**{item.name: getattr(self, item.name)[index] for item in fields(self)})
+
+    @classmethod
     def merge(cls, parts: list[Sums]) -> Sums:
-        """Add sums of blocks, given in raster order of the blocks."""
-        every = {item.name: np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls)}
+        """Add sums of blocks, given in raster order of the blocks, of an image or of a region cut out of it."""
+        every = vars(cls.joined(parts))
         label, first, index = np.unique(every["label"], return_index=True, return_inverse=True)
         merged: dict[str, Any] = {"label": label, "y0": every["y0"][first], "x0": every["x0"][first]}
 
@@ -89,6 +101,7 @@ class Sums:
         for name in ("count", "flux", "rms", "w", "q"):
             merged[name] = total(every[name])
         for name, extend, start in (
+            ("first", np.minimum, np.iinfo(np.int64).max),
             ("low", np.minimum, np.inf),
             ("high", np.maximum, -np.inf),
             ("score", np.maximum, -np.inf),
@@ -101,15 +114,10 @@ class Sums:
 
 
 def sum_labels(image: CCDData, labels: np.ndarray, probability: np.ndarray | None = None) -> Sums:
-    """Return the `Sums` of all labels of an image that has its background."""
-    background = image.meta["background"]
-    saturation = _saturation(image)
-    unit = background.typical_rms() or 1.0
-    parts = [
-        _strip_sums(image, labels, probability, background, saturation, unit, start)
-        for start in range(0, image.shape[0], BLOCK)
-    ]
-    return Sums.merge(parts)
+    """Return the `Sums` of all labels of an image that has its background, or of a region that was cut out of one."""
+    top, height = Place.of(image).origin[0], image.shape[0]
+    strips = range(top // BLOCK * BLOCK, top + height, BLOCK)
+    return Sums.merge([_strip_sums(image, labels, probability, start) for start in strips])
 
 
 def _saturation(image: CCDData) -> float:
@@ -123,20 +131,22 @@ def _saturation(image: CCDData) -> float:
     return float(np.iinfo(image.data.dtype).max) if image.data.dtype.kind in "iu" else np.inf
 
 
-def _strip_sums(image, labels, probability, background: Background, saturation, unit, start) -> Sums:
-    """Sums of one row of blocks, sorted by block and label."""
-    stop = min(start + BLOCK, image.shape[0])
-    width = image.shape[1]
-    rows = np.asarray(labels[start:stop])
-    inside = np.flatnonzero(rows)
-    label = rows.ravel()[inside]
-    y, x = np.divmod(inside, width)
-    values, rms = _values(image, background, slice(start, stop), y, x)
+def _strip_sums(image, labels, probability, start) -> Sums:
+    """Sums of one row of blocks, which starts at a row of the whole image; sorted by block and label."""
+    place = Place.of(image)
+    top, left = place.origin
+    rows = slice(max(start - top, 0), min(start + BLOCK - top, image.shape[0]))
+    strip = np.asarray(labels[rows])
+    inside = np.flatnonzero(strip)
+    label = strip.ravel()[inside]
+    row, column = np.divmod(inside, image.shape[1])
+    values, rms = _values(image, rows, row, column)
+    y, x = row + (rows.start + top - start), column + left
     # One key per block and label; np.unique sorts them, bincount adds in raster order.
     block = x // BLOCK
     n_labels = int(label.max(initial=0)) + 1
     # (return_index makes the sort a stable one, which suits nearly sorted keys.)
-    keys, _, index = np.unique(block * n_labels + label, return_index=True, return_inverse=True)
+    keys, first, index = np.unique(block * n_labels + label, return_index=True, return_inverse=True)
 
     def total(weights):
         return np.bincount(index, weights, minlength=keys.size)
@@ -150,14 +160,14 @@ def _strip_sums(image, labels, probability, background: Background, saturation, 
     weight = np.maximum(values, 0)
     wx, wy = weight * local_x, weight * y
     # In units of the noise, so that the square of no pixel overflows or vanishes.
-    square = np.square(weight / unit)
-    raw = image.data[start:stop][y, x] if np.isfinite(saturation) else None
-    flags = _pixel_flags(image, labels, start, y, x, label, raw, saturation)
+    square = np.square(weight / (image.meta["background"].typical_rms() or 1.0))
+    flags = _pixel_flags(image, labels, rows, row, column, label)
     union = np.zeros(keys.size, dtype=np.int64)
     flagged = np.flatnonzero(flags)
     np.bitwise_or.at(union, index[flagged], flags[flagged])
     return Sums(
         label=keys % n_labels,
+        first=(y[first] + start) * place.shape[1] + x[first],
         y0=np.full(keys.size, start),
         x0=keys // n_labels * BLOCK,
         count=np.bincount(index, minlength=keys.size).astype(float),
@@ -178,15 +188,16 @@ def _strip_sums(image, labels, probability, background: Background, saturation, 
         high=extreme(np.maximum, -np.inf, values),
         score=np.full(keys.size, np.nan)
         if probability is None
-        else extreme(np.maximum, -np.inf, np.asarray(probability[start:stop])[y, x].astype(float)),
+        else extreme(np.maximum, -np.inf, np.asarray(probability[rows])[row, column].astype(float)),
         flags=union,
     )
 
 
-def _values(image, background, rows, y, x) -> tuple[np.ndarray, np.ndarray]:
+def _values(image, rows, y, x) -> tuple[np.ndarray, np.ndarray]:
     """Image without background, and noise, at the pixels; blank pixels count as 0."""
     if x.size == 0:
         return np.zeros(0), np.zeros(0)
+    background = image.meta["background"]
     region = (rows, slice(0, image.shape[1]))
     values = image.data[rows][y, x].astype(np.float64) - background.level[region][y, x]
     rms = background.rms[region][y, x].astype(np.float64)
@@ -196,35 +207,38 @@ def _values(image, background, rows, y, x) -> tuple[np.ndarray, np.ndarray]:
     return values, np.where(np.isfinite(rms), rms, 0)
 
 
-def _pixel_flags(image, labels, start, y, x, label, raw, saturation) -> np.ndarray:
+def _pixel_flags(image, labels, rows, y, x, label) -> np.ndarray:
     """Edge, blank, saturated and touching, for each pixel of a label."""
-    height, width = image.shape
-    row = y + start
-    flags = np.where((row == 0) | (row == height - 1) | (x == 0) | (x == width - 1), EDGE, 0)
+    place = Place.of(image)
+    flags = np.zeros(label.size, dtype=np.int64)
+    for pixel, first, length in zip((y + rows.start, x), place.origin, place.shape, strict=True):
+        flags[(pixel + first == 0) | (pixel + first == length - 1)] = EDGE
     # Flat indices into the bordered strip, so that each neighbour is one step away.
-    place = (y + 1) * (width + 2) + x + 1
-    steps = [dy * (width + 2) + dx for dy, dx in _NEIGHBOURS]
-    around = _bordered(labels, start).ravel()
+    width = image.shape[1] + 2
+    at = (y + 1) * width + x + 1
+    steps = [dy * width + dx for dy, dx in _NEIGHBOURS]
+    around = _bordered(labels, rows).ravel()
     touching = np.zeros(label.size, dtype=bool)
     for step in steps:
-        neighbour = around.take(place + step)
+        neighbour = around.take(at + step)
         touching |= (neighbour != label) & (neighbour != 0)
     flags[touching] |= TOUCHING
     if image.mask is not None:
-        around = _bordered(image.mask, start).ravel()
+        around = _bordered(image.mask, rows).ravel()
         if around.any():
-            blank = around.take(place)
+            blank = around.take(at)
             for step in steps:
-                blank |= around.take(place + step)
+                blank |= around.take(at + step)
             flags[blank] |= BLANK
-    if raw is not None:
-        flags[raw >= saturation] |= SATURATED
+    saturation = _saturation(image)
+    if np.isfinite(saturation):
+        flags[image.data[rows][y, x] >= saturation] |= SATURATED
     return flags
 
 
-def _bordered(array, start) -> np.ndarray:
-    """A strip with one row or column more on each side, zero beyond the image."""
-    low, high = max(start - 1, 0), min(start + BLOCK + 1, array.shape[0])
-    below = 0 if low < start else 1
-    above = 0 if high == start + BLOCK + 1 else 1
+def _bordered(array, rows) -> np.ndarray:
+    """A strip with one row or column more on each side, zero beyond the array."""
+    low, high = max(rows.start - 1, 0), min(rows.stop + 1, array.shape[0])
+    below = 0 if low < rows.start else 1
+    above = 0 if high > rows.stop else 1
     return np.pad(array[low:high], ((below, above), (1, 1)))

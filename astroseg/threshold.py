@@ -6,6 +6,7 @@ They are the honest yardsticks that learned finders must beat, and come in by th
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -19,6 +20,9 @@ from astroseg.errors import AstrosegWarning
 from astroseg.finder import PixelFinder
 from astroseg.header import pixel_scale
 from astroseg.labels import components, deblend, hysteresis, remove_small, watershed
+from astroseg.median import median
+from astroseg.mosaic import Mosaic, Place, as_mosaic
+from astroseg.tiling import strips, widened, within
 
 __all__ = ["OtsuFinder", "PeaksFinder", "SigmaFinder", "TriangleFinder", "YenFinder"]
 
@@ -50,6 +54,7 @@ class SigmaFinder(PixelFinder):
     name = "sigma"
     threshold_option = "threshold"
     is_probability = False
+    local = True
     citation = "Hancock et al. 2012, MNRAS 422, 1812 (seed and flood thresholds)"
 
     def __init__(
@@ -74,7 +79,7 @@ class SigmaFinder(PixelFinder):
     def label(self, maps: dict[str, np.ndarray], image: CCDData) -> np.ndarray:
         """Label the flooded islands that hold a seed, and deblend them if asked to."""
         labels = hysteresis(maps["probability"], FLOOD, SEED, self.min_pixels, self.connectivity)
-        return deblend(labels, significance(image)) if self.deblend else labels
+        return deblend(labels, significance(image), origin=Place.of(image).origin) if self.deblend else labels
 
 
 class PeaksFinder(PixelFinder):
@@ -97,6 +102,7 @@ class PeaksFinder(PixelFinder):
     name = "peaks"
     threshold_option = "threshold"
     is_probability = False
+    local = True
     halo = 64
     citation = "Vikhlinin et al. 1995, ApJ 451, 542 (matched filter)"
 
@@ -121,9 +127,17 @@ class PeaksFinder(PixelFinder):
         widths = beam.fwhm_pixels(pixel_scale(image.wcs)) if beam is not None else None
         width = (3.0 if widths is None else float(np.sqrt(widths[0] * widths[1]))) / FWHM_PER_SIGMA
         width = min(width, self.halo / _TRUNCATE)
-        filtered = _smooth(significance(image), width)
-        values = filtered if image.mask is None else filtered[~image.mask]
-        spread = float(np.median(np.abs(values - np.median(values)))) * MAD_TO_SIGMA if values.size else 0.0
+        mosaic = as_mosaic(image)
+
+        def filtered() -> Iterator[np.ndarray]:
+            for strip in strips(mosaic.shape):
+                wide = widened(strip, self.halo, mosaic.shape)
+                part = mosaic.cut(wide)
+                values, crop = _smooth(significance(part), width), within(strip, wide)
+                yield values[crop].ravel() if part.mask is None else values[crop][~part.mask[crop]]
+
+        middle = np.float32(median(filtered))
+        spread = median(lambda: (np.abs(values - middle) for values in filtered())) * MAD_TO_SIGMA
         return {"width": width, "gain": 1 / spread if spread > 0 else 1.0}
 
     def predict(  # type: ignore[override] # prepare() gives both
@@ -173,13 +187,11 @@ class _HistogramFinder(PixelFinder):
 
     def prepare(self, image: CCDData) -> dict[str, Any]:
         """Choose the threshold, in units of the noise; warn where it is far above it."""
-        values = significance(image)
-        values = values.ravel() if image.mask is None else values[~image.mask]
-        if values.size == 0 or values.min() == values.max():
+        counts, centres = self._histogram(as_mosaic(image))
+        if counts.size == 0:
             return {"threshold": np.inf}
-        asinh = self.transform == "asinh"
-        threshold = float(self.choose(np.arcsinh(values) if asinh else values))
-        threshold = float(np.sinh(threshold)) if asinh else threshold
+        threshold = float(self.choose(counts, centres))
+        threshold = float(np.sinh(threshold)) if self.transform == "asinh" else threshold
         if threshold > 20:
             warnings.warn(
                 f"{self.name} puts its threshold at {threshold:.0f} times the noise; most sources lie below. "
@@ -189,11 +201,31 @@ class _HistogramFinder(PixelFinder):
             )
         return {"threshold": threshold}
 
-    def choose(self, values: np.ndarray) -> float:
-        """Return the threshold of the (transformed) pixels."""
+    def _histogram(self, mosaic: Mosaic) -> tuple[np.ndarray, np.ndarray]:
+        """Counts and centres of the bins between the least and the largest pixel; empty where all are the same."""
+        extremes = [(part.min(), part.max()) for part in self._values(mosaic) if part.size]
+        if not extremes:
+            return np.zeros(0, int), np.zeros(0)
+        low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
+        if low == high:
+            return np.zeros(0, int), np.zeros(0)
+        parts = [np.histogram(part, self.n_bins, (low, high)) for part in self._values(mosaic)]
+        edges = parts[0][1]
+        return np.sum([counts for counts, _ in parts], axis=0), (edges[:-1] + edges[1:]) / 2
+
+    def _values(self, mosaic: Mosaic) -> Iterator[np.ndarray]:
+        """The (transformed) pixels that are not blank, strip by strip."""
+        for strip in strips(mosaic.shape):
+            image = mosaic.cut(strip)
+            values = significance(image)
+            values = values.ravel() if image.mask is None else values[~image.mask]
+            yield np.arcsinh(values) if self.transform == "asinh" else values
+
+    def choose(self, counts: np.ndarray, centres: np.ndarray) -> float:
+        """Return the threshold that a histogram of the (transformed) pixels suggests."""
         from skimage import filters
 
-        return getattr(filters, f"threshold_{self.name}")(values, nbins=self.n_bins)
+        return getattr(filters, f"threshold_{self.name}")(hist=(counts, centres))
 
     def predict(  # type: ignore[override] # prepare() gives it
         self, batch: np.ndarray, *, threshold: float, **prepared: Any
@@ -241,6 +273,17 @@ class TriangleFinder(_HistogramFinder):
 
     name = "triangle"
     citation = "Zack, Rogers & Latt 1977, Journal of Histochemistry and Cytochemistry 25, 741"
+
+    def choose(self, counts: np.ndarray, centres: np.ndarray) -> float:
+        """Return the threshold that a histogram of the (transformed) pixels suggests."""
+        # scikit-image's function takes no histogram.
+        peak, filled = int(np.argmax(counts)), np.flatnonzero(counts)
+        end = int(max(filled[0], filled[-1], key=lambda place: abs(place - peak)))
+        if end == peak:
+            return centres[peak]
+        steps = np.arange(abs(end - peak))
+        place = end + steps * np.sign(peak - end)
+        return centres[place[np.argmax(counts[peak] * steps - steps.size * counts[place])]]
 
 
 _TRUNCATE = 4.0  # sigmas at which the Gaussian filter is cut off

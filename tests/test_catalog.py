@@ -172,3 +172,13 @@ def test_what_is_no_catalogue_is_refused_in_one_line(name, content, fragment, tm
 def test_an_unknown_format_is_refused(catalog, tmp_path):
     with pytest.raises(AstrosegError, match="ecsv, votable, fits, csv"):
         write_catalog(catalog, tmp_path / "x", "parquet")
+
+
+def test_a_catalogue_written_in_parts_is_the_same_file(catalog, tmp_path, monkeypatch):
+    write_catalog(catalog, tmp_path / "whole.ecsv")
+    monkeypatch.setattr("astroseg.catalog_files.ROWS", 1)
+    write_catalog(catalog, tmp_path / "parts.ecsv")
+    write_catalog(catalog[:0], tmp_path / "empty.ecsv")
+    assert len(catalog) == 2
+    assert (tmp_path / "parts.ecsv").read_bytes() == (tmp_path / "whole.ecsv").read_bytes()
+    assert len(read_catalog(tmp_path / "empty.ecsv")) == 0

@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from astroseg import UsageError, compare, read_catalog, runs
+from astroseg import UsageError, compare, digest, read_catalog, runs
 from astroseg.cli import main
 from astroseg.compare import parse_backends
 from astroseg.evaluate import Estimate, evaluate_pixels, evaluate_sources
@@ -234,7 +234,7 @@ def test_what_a_finder_does_once_is_not_timed(tmp_path, monkeypatch):
     "other", [np.ones((4, 4)) * u.mJy, np.ones((2, 8)) * u.Jy, np.ones((4, 4), dtype="f4") * u.Jy, np.ones((4, 4))]
 )
 def test_unit_shape_and_type_belong_to_a_map(other):
-    assert runs._fingerprint(other) != runs._fingerprint(np.ones((4, 4)) * u.Jy)
+    assert digest.fingerprint(other) != digest.fingerprint(np.ones((4, 4)) * u.Jy)
 
 
 def test_a_map_is_known_by_its_content(calls, tmp_path):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import uniform_filter
 
@@ -15,6 +15,7 @@ from astroseg.tiling import plan_tiles, run_tiles
 shapes = st.tuples(st.integers(1, 70), st.integers(1, 70))
 
 
+@settings(deadline=None)
 @given(shape=shapes, size=st.integers(1, 40), halo=st.integers(0, 20))
 def test_every_pixel_is_owned_once_and_read_with_its_halo(shape, size, halo):
     owned = np.zeros(shape, dtype=int)

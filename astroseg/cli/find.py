@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 import warnings
@@ -51,7 +52,7 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--format", "formats", default="ecsv", metavar="LIST", help="Of the catalogue: ecsv, votable, fits, csv.")
 @click.option(
     "--regions",
-    type=click.Choice(["ellipse", "polygon", "box"]),
+    type=click.Choice(["ellipse", "polygon", "box", "none"]),
     default="ellipse",
     show_default=True,
     help="What the DS9 region file holds.",
@@ -63,6 +64,11 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--measure-on", metavar="FILE", help="Measure on this image of the same grid.")
 @click.option("--probability", is_flag=True, help="Write the probability map too.")
 @click.option("--preview", is_flag=True, help="Write a PNG with the detections drawn over the image.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes that search the tiles.")
+@click.option("--dask", metavar="ADDRESS", help="Scheduler of a Dask cluster that searches the tiles.")
+@click.option("--tile", "tile_size", type=click.IntRange(64), metavar="N", help="Side of the tiles in pixels.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="A worker that takes longer for a tile is ended.")
+@click.option("--fresh", is_flag=True, help="Start over, where an interrupted run would be gone on with.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.option("--debug", is_flag=True, help="Show tracebacks and all warnings.")
 def command(
@@ -73,6 +79,9 @@ def command(
     weights: str | None,
     folder: str,
     formats: str,
+    workers: int | None,
+    dask: str | None,
+    timeout: float | None,
     **options: Any,
 ) -> int:
     """Find the sources of each IMAGE and write catalogue, DS9 regions and label image.
@@ -80,7 +89,8 @@ def command(
     \b
     Files: STEM.BACKEND.ecsv, .reg, .labels.fits, and on request
     .probability.fits and .png. Exit status: 0 done (nothing found included),
-    1 bad input, 2 wrong usage, 3 some images failed, 130 interrupted.
+    1 bad input, 2 wrong usage, 3 some images, or parts of one, failed,
+    130 interrupted. The same command again goes on where it was interrupted.
 
     \b
     Examples:
@@ -89,8 +99,8 @@ def command(
       astroseg find image.fits --backend sigma --set threshold=4 --beam 6,5,30
       astroseg find image.fits --backend sigma --reliability 0.95
       astroseg find image.fits --backend unet --weights own.onnx --device cuda
+      astroseg find mosaic.fits --backend sigma --workers 8 --format fits
     """  # noqa: D301 - \b keeps click from joining the lines
-    from astroseg.cli import explain
     from astroseg.plugins import load_class
 
     name, choices = parse_backend(backend, settings)
@@ -98,21 +108,49 @@ def command(
     load_class(name, "finder").from_text(choices).validate()
     job = {"name": name, "choices": choices, "folder": Path(folder), "formats": parse_formats(formats), **options}
     _refuse_same_stems(images)
-    failed = 0
-    for number, path in enumerate(images, start=1):
-        try:
-            _one(path, place=(number, len(images)), **job)
-        except Exception as error:
-            if options["debug"]:
-                raise
-            message, status = explain(error)
-            if len(images) == 1 or status == UsageError.exit_status:
-                raise
-            click.echo(f"astroseg: {path}: {message}", err=True)
-            failed += 1
+    with _pool(workers, dask, timeout, device) as executor:
+        statuses = [
+            _tried(path, number, len(images), executor=executor, **job) for number, path in enumerate(images, start=1)
+        ]
+    failed = statuses.count(1)
     if failed:
         click.echo(f"astroseg: {failed} of {len(images)} images failed.", err=True)
-    return 0 if not failed else 1 if failed == len(images) else PARTLY
+    return 1 if failed == len(images) else PARTLY if any(statuses) else 0
+
+
+def _tried(path: str, number: int, total: int, *, debug: bool, **job: Any) -> int:
+    """Exit status of one image; what is wrong with one of several does not keep the others from being searched."""
+    from astroseg.cli import explain
+
+    try:
+        return _one(path, place=(number, total), debug=debug, **job)
+    except Exception as error:
+        if debug:
+            raise
+        message, status = explain(error)
+        if total == 1 or status == UsageError.exit_status:
+            raise
+        click.echo(f"astroseg: {path}: {message}", err=True)
+        return 1
+
+
+def _pool(
+    workers: int | None, dask: str | None, timeout: float | None, device: str | None
+) -> contextlib.AbstractContextManager[Any]:
+    """What searches the tiles of all images."""
+    from astroseg.workers import TIMEOUT, DaskPool, WorkerPool, visible_gpus
+
+    if workers and dask:
+        msg = "Give --workers or --dask, not both."
+        raise UsageError(msg)
+    if dask:
+        return DaskPool(dask)
+    gpus = visible_gpus() if device == "cuda" else []
+    if not workers and len(gpus) < 2:
+        return contextlib.nullcontext()
+    workers = workers or len(gpus)
+    environments = [{"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {} for number in range(workers)]
+    return WorkerPool(workers, timeout=timeout or TIMEOUT, environments=environments)
 
 
 def parse_backend(backend: str, settings: tuple[str, ...] = ()) -> tuple[str, dict[str, str]]:
@@ -169,37 +207,72 @@ def _one(
     quiet: bool,
     debug: bool,
     **options: Any,
-) -> None:
-    """Find, write and report one image."""
-    from astroseg.api import find
+) -> int:
+    """Find, write and report one image; returns its exit status."""
     from astroseg.output import output_paths, refuse_existing, stem_of, write_detections
     from astroseg.plugins import load_class
+    from astroseg.run_folder import WRITING
 
     start = time.perf_counter()
     finder = load_class(name, "finder").from_text(choices)
     if probability and not getattr(finder, "is_probability", True):
         msg = f"The finder '{name}' gives no probability, only a threshold; leave --probability out."
         raise UsageError(msg)
-    if not overwrite:
-        refuse_existing(
-            output_paths(folder, stem_of(path), name, formats=formats, probability=probability, preview=preview)
-        )
-    with notes(quiet=quiet, debug=debug), _watch(Path(path).name, *place, quiet=quiet):
-        given = {key: value for key, value in options.items() if value is not None and value is not False}
-        detections = find(path, finder, **given)
-        files = write_detections(
-            detections,
-            folder,
-            stem=stem_of(path),
-            formats=formats,
-            regions=regions,
-            probability=probability,
-            preview=preview,
-            overwrite=overwrite,
-        )
+    wanted: dict[str, Any] = {"formats": formats, "regions": regions, "probability": probability, "preview": preview}
+    paths = output_paths(folder, stem_of(path), name, **wanted)
+    run_folder = folder / f"{stem_of(path)}.{name}.run"
+    if not overwrite and not (run_folder / WRITING).exists():
+        refuse_existing(paths)
+    with notes(quiet=quiet, debug=debug), _watch(Path(path).name, *place, quiet=quiet) as report:
+        with _found(path, finder, run_folder, report=report, **options) as (detections, again):
+            files = write_detections(detections, folder, stem=stem_of(path), overwrite=overwrite or again, **wanted)
+        lost = detections.catalog.meta.get("lost", [])
     if not quiet:
         with contextlib.suppress(BrokenPipeError):  # nobody reads this any more; the other images are still wanted
             click.echo(summary(detections, files, time.perf_counter() - start))
+    for part in lost:
+        click.echo(f"astroseg: {path}: {_lost(part)}", err=True)
+    return PARTLY if lost else 0
+
+
+# What only works with the whole image in memory.
+_WHOLE = ("measure_on", "reliability")
+
+
+@contextlib.contextmanager
+def _found(
+    path: str,
+    finder: Any,
+    run_folder: Path,
+    *,
+    executor: Any,
+    tile_size: int | None,
+    fresh: bool,
+    report: Any,
+    **options: Any,
+) -> Iterator[tuple[Any, bool]]:
+    """The detections, and whether files that exist already are those of the same run; they are written inside."""
+    from astroseg.api import find
+    from astroseg.output import remove_drafts
+    from astroseg.scale import MosaicRun
+
+    given = {key: value for key, value in options.items() if value is not None and value is not False}
+    if not finder.scales or not given.keys().isdisjoint(_WHOLE):
+        yield find(path, finder, **given), False
+        return
+    with MosaicRun(path, finder, run_folder, fresh=fresh, **given) as run:
+        again = run.folder.was_writing
+        if again:
+            remove_drafts(run_folder.parent, run_folder.stem)
+        detections = run.find(tile_size=tile_size, executor=executor, report=report)
+        run.folder.begin_writing()
+        yield detections, again
+
+
+def _lost(part: dict[str, Any]) -> str:
+    sky = "" if not all(map(math.isfinite, part["sky"])) else " (around {:.5f}, {:.5f} deg)".format(*part["sky"])
+    (left, right), (bottom, top) = part["x"], part["y"]
+    return f"not searched: x {left} to {right}, y {bottom} to {top}{sky}: {part['reason']}"
 
 
 def summary(detections: Any, files: list[Path], seconds: float) -> str:
@@ -249,16 +322,22 @@ def notes(*, quiet: bool, debug: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _watch(label: str, number: int, total: int, *, quiet: bool) -> Iterator[None]:
-    """Show that work goes on, and since when, where somebody watches; gone before anything else is printed."""
+def _watch(label: str, number: int, total: int, *, quiet: bool) -> Iterator[Callable[[int, int, int], None]]:
+    """Show how far the work is, where somebody watches; gone before anything else is printed."""
     if quiet or not sys.stderr.isatty():
-        yield
+        from astroseg.streaming import silent
+
+        yield silent
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    label = label if total == 1 else f"{label} ({number} of {total})"
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        # One image has no measure of what is left: the bar moves to and fro. Of several, it counts.
-        progress.add_task(label, total=None if total == 1 else total, completed=number - 1)
-        yield
+        task = progress.add_task(label, total=None)  # until its tiles are counted the bar moves to and fro
+
+        def report(done: int, tiles: int, n_sources: int) -> None:
+            progress.update(task, completed=done, total=tiles, description=f"{label}: {n_sources:,} sources")
+
+        yield report

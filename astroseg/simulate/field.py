@@ -12,7 +12,7 @@ from astroseg.simulate.noise import correlated_noise, sidelobe_map, uneven
 from astroseg.simulate.populations import RadioSettings, draw_sources
 from astroseg.simulate.stamps import Parts, draw_stamps
 
-__all__ = ["RadioField", "radio_field"]
+__all__ = ["RadioField", "draw_parts", "radio_field"]
 
 SMALL = 0.4  # beams (sigma over sigma): a smaller source, convolved, is a Gaussian within 1 %
 FAINT = 3.0  # times the noise: the shape of a fainter source is lost in it
@@ -69,7 +69,7 @@ def radio_field(rng: np.random.Generator, settings: RadioSettings, shape: tuple[
     rms = _rms(rng, settings, shape)
     blank = _blank(rng, shape, settings.blank)
     sources = _seen(draw_sources(rng, settings, shape), blank)
-    sources, parts = _parts(rng, settings, sources, shape)
+    sources, parts = draw_parts(rng, settings, sources, shape)
     beam = settings.beam / settings.pixel
     # Jy/beam over Jy per square pixel.
     area = 2 * np.pi * (beam / FWHM_PER_SIGMA) ** 2
@@ -85,8 +85,27 @@ def radio_field(rng: np.random.Generator, settings: RadioSettings, shape: tuple[
     return RadioField(data, model, labels, rms, sources, parts)
 
 
-def _parts(rng, settings, sources, shape) -> tuple[dict[str, np.ndarray], Parts]:
-    """Sources in the order of their parts; the parts attenuated, and convolved with the beam."""
+def draw_parts(
+    rng: np.random.Generator, settings: RadioSettings, sources: dict[str, np.ndarray], shape: tuple[int, int]
+) -> tuple[dict[str, np.ndarray], Parts]:
+    """Give sources their shapes.
+
+    Parameters
+    ----------
+    rng : `~numpy.random.Generator`
+    settings : `~astroseg.simulate.populations.RadioSettings`
+    sources : dict of 1-D `~numpy.ndarray`
+        From `~astroseg.simulate.populations.draw_sources`.
+    shape : (int, int)
+        Of the image, (ny, nx).
+
+    Returns
+    -------
+    sources : dict of 1-D `~numpy.ndarray`
+        In the order of their parts, with their ``attenuation``.
+    parts : `~astroseg.simulate.stamps.Parts`
+        Attenuated, and convolved with the beam.
+    """
     beam = settings.beam / settings.pixel / FWHM_PER_SIGMA
     sigma = sources["size"] / settings.pixel / FWHM_PER_SIGMA
     pa = np.radians(sources["pa"])

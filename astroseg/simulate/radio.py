@@ -16,6 +16,7 @@ from astroseg.simulate.field import RadioField, radio_field
 from astroseg.simulate.noise import correlated_noise
 from astroseg.simulate.populations import RadioSettings, radio_settings
 from astroseg.simulate.sky import Sky, check_size
+from astroseg.simulate.stamps import Parts
 from astroseg.sky import to_sky
 
 __all__ = ["correlated_noise", "simulate_radio"]
@@ -57,16 +58,24 @@ def simulate_radio(
     check_size(*shape)
     settings = radio_settings(preset, **options)
     field = radio_field(np.random.default_rng(seed), settings, shape)
-    beam = Beam(settings.beam * u.arcsec, settings.beam * u.arcsec)
-    meta = {"beam": beam, "name": f"radio-{preset}-{seed}", "path": None, "header": None}
-    mask = ~np.isfinite(field.data)
-    image = CCDData(
-        field.data, unit=u.Jy / u.beam, wcs=_wcs(shape, settings.pixel), meta=meta, mask=mask if mask.any() else None
-    )
+    image = _image(field.data, settings, f"radio-{preset}-{seed}")
     truth = _truth(field, settings, image)
     plain = {name: value for name, value in vars(settings).items() if name != "populations"}
     truth.meta = {"simulator": "radio", "preset": preset, "seed": seed, "size": list(shape), **plain}
     return Sky(image, field.model, truth, field.labels)
+
+
+def empty_radio(shape: tuple[int, int], settings: RadioSettings, name: str) -> CCDData:
+    """An image without pixels of its own: what a simulated radio image of this shape has beside them."""
+    return _image(np.broadcast_to(np.float32(0), shape), settings, name)
+
+
+def _image(data, settings, name) -> CCDData:
+    beam = Beam(settings.beam * u.arcsec, settings.beam * u.arcsec)
+    meta = {"beam": beam, "name": name, "path": None, "header": None}
+    mask = ~np.isfinite(data)
+    wcs = _wcs(data.shape, settings.pixel)
+    return CCDData(data, unit=u.Jy / u.beam, wcs=wcs, meta=meta, mask=mask if mask.any() else None)
 
 
 def _wcs(shape, pixel) -> WCS:
@@ -82,12 +91,7 @@ def _wcs(shape, pixel) -> WCS:
 def _truth(field: RadioField, settings: RadioSettings, image: CCDData) -> QTable:
     x, y = field.sources["x"], field.sources["y"]
     longitude, latitude = to_sky(image.wcs, x, y)
-    seen = field.parts.moments()
-    beam = np.array([1.0, 0.0, 1.0]) * (settings.beam / settings.pixel / FWHM_PER_SIGMA) ** 2
-    major, minor, pa = _axes(seen, settings.pixel)
-    true_major, true_minor, _ = _axes(seen - beam, settings.pixel)
-    # Jy/beam over Jy per square pixel.
-    peak = field.parts.brightest() * image.meta["beam"].area_pixels(settings.pixel * u.arcsec)
+    measured = measured_parts(field.parts, settings, image)
     row, column = _pixels(field)
     rms = field.rms[row, column].astype(float)
     number = np.arange(1, x.size + 1)
@@ -97,16 +101,10 @@ def _truth(field: RadioField, settings: RadioSettings, image: CCDData) -> QTable
         "y_centroid": y,
         "ra": longitude,
         "dec": latitude,
-        "peak_flux": peak,
         "flux": field.sources["flux"] * field.sources["attenuation"],
-        "fwhm_major": major,
-        "fwhm_minor": minor,
-        "pa": pa,
-        "deconvolved_major": true_major,
-        "deconvolved_minor": true_minor,
-        "deconvolved_pa": pa,
+        **measured,
         "n_pixels": np.bincount(field.labels.ravel(), minlength=number.size + 1)[1:],
-        "snr": peak / rms,
+        "snr": measured["peak_flux"] / rms,
         "local_rms": rms,
         "island": _islands(field.labels, number.size),
         "simulate_kind": field.sources["kind"],
@@ -114,6 +112,32 @@ def _truth(field: RadioField, settings: RadioSettings, image: CCDData) -> QTable
         "simulate_intrinsic_flux": field.sources["flux"] * u.Jy,
     }
     return complete(values, image)
+
+
+def measured_parts(parts: Parts, settings: RadioSettings, image: CCDData) -> dict[str, np.ndarray]:
+    """Columns that follow from the shapes of sources: their peaks, sizes and angles.
+
+    Parameters
+    ----------
+    parts : `~astroseg.simulate.stamps.Parts`
+        Convolved with the beam.
+    settings : `~astroseg.simulate.populations.RadioSettings`
+    image : `~astropy.nddata.CCDData`
+    """
+    seen = parts.moments()
+    beam = np.array([1.0, 0.0, 1.0]) * (settings.beam / settings.pixel / FWHM_PER_SIGMA) ** 2
+    major, minor, pa = _axes(seen, settings.pixel)
+    true_major, true_minor, _ = _axes(seen - beam, settings.pixel)
+    return {
+        # Jy/beam over Jy per square pixel.
+        "peak_flux": parts.brightest() * image.meta["beam"].area_pixels(settings.pixel * u.arcsec),
+        "fwhm_major": major,
+        "fwhm_minor": minor,
+        "pa": pa,
+        "deconvolved_major": true_major,
+        "deconvolved_minor": true_minor,
+        "deconvolved_pa": pa,
+    }
 
 
 def _axes(covariance, pixel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -75,15 +76,28 @@ class Sky:
 
     def header(self) -> fits.Header:
         """The header of the image: world coordinates, unit, beam, and how it was made."""
-        header = self.image.wcs.to_header()
-        header["BUNIT"] = self.image.unit.to_string()
-        beam = self.image.meta.get("beam")
-        if beam is not None:
-            for key, value in (("BMAJ", beam.major), ("BMIN", beam.minor), ("BPA", beam.pa)):
-                header[key] = value.to_value("deg")
-        if self.image.unit.is_equivalent("Jy/beam"):
-            header["RESTFRQ"] = (1.4e9, "[Hz] PyBDSF asks for it")
-        header["ORIGIN"] = "astroseg simulation"
-        for key, value in self.truth.meta.items():
-            header.add_history(f"{key} = {value}")
-        return header
+        return sky_header(self.image, self.truth.meta)
+
+
+def sky_header(image: CCDData, made: dict[str, Any]) -> fits.Header:
+    """The header of a simulated image.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        With its world coordinates, unit and beam.
+    made : dict
+        How it was made, for the history.
+    """
+    header = image.wcs.to_header()
+    header["BUNIT"] = image.unit.to_string()
+    beam = image.meta.get("beam")
+    if beam is not None:
+        for key, value in (("BMAJ", beam.major), ("BMIN", beam.minor), ("BPA", beam.pa)):
+            header[key] = value.to_value("deg")
+    if image.unit.is_equivalent("Jy/beam"):
+        header["RESTFRQ"] = (1.4e9, "[Hz] PyBDSF asks for it")
+    header["ORIGIN"] = "astroseg simulation"
+    for key, value in made.items():
+        header.add_history(f"{key} = {value}")
+    return header

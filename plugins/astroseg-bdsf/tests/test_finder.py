@@ -8,7 +8,7 @@ from astropy.wcs import WCS
 from astroseg_bdsf import engine
 from astroseg_bdsf.finder import BDSFFinder
 
-from astroseg import AstrosegError, AstrosegWarning, UsageError, find, get_finder, read_image
+from astroseg import AstrosegError, AstrosegWarning, UsageError, find, get_finder, read_image, standardize
 from astroseg.header import pixel_scale
 from astroseg.testing import make_field
 
@@ -265,3 +265,17 @@ def test_a_lost_island_is_reported(field, monkeypatch):
 def test_values_beyond_single_precision_are_refused():
     with pytest.raises(AstrosegError, match="beyond 1e"):
         find(np.random.default_rng(1).normal(size=(64, 64)) * 1e300, "bdsf")
+
+
+def test_a_large_image_is_searched_by_regions(monkeypatch):
+    """The same noise for all: PyBDSF's own is measured on each region, and differs a little from that of the whole."""
+    image = standardize(make_field(shape=(160, 300), n_sources=24)[0])
+    whole = find(image, "bdsf")
+    monkeypatch.setattr(BDSFFinder, "region", 160)
+    monkeypatch.setattr(BDSFFinder, "overlap", 40)
+    regions = find(image, "bdsf")
+    assert len(whole) == len(regions) > 15
+    np.testing.assert_array_equal(whole.labels, regions.labels)
+    for name in ("x_centroid", "y_centroid", "ra", "dec", "flux", "fwhm_major"):
+        np.testing.assert_allclose(whole.catalog[name].value, regions.catalog[name].value, rtol=1e-3, err_msg=name)
+    assert regions.catalog["bdsf_s_code"].tolist() == whole.catalog["bdsf_s_code"].tolist()

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from astroseg import AstrosegWarning, NoDetectionsWarning, read_image
+from astroseg import AstrosegWarning, NoDetectionsWarning, find, read_image, standardize
 from astroseg.beam import FWHM_PER_SIGMA
 from astroseg.ellipse import covariance_from_fwhm
 from astroseg.errors import UsageError
@@ -316,3 +316,18 @@ def test_peaks_beyond_the_image_are_none():
     labels, index = _labels(grid, maps, SimpleNamespace(row=row, column=column, x=column, y=row), None)
     np.testing.assert_array_equal(np.sort(index), np.flatnonzero(~off))
     assert labels.max() == np.count_nonzero(~off)
+
+
+@pytest.mark.usefixtures("simple")
+def test_a_large_image_is_searched_by_regions_with_the_same_result(monkeypatch):
+    # A beam of 2.5 pixels: the network sees the pixels as they are.
+    image = standardize(make_field(shape=(230, 260), n_sources=40, beam=5.0)[0])
+    whole = UNetFinder().find(image)
+    monkeypatch.setattr(UNetFinder, "region", 96)
+    monkeypatch.setattr(UNetFinder, "overlap", 48)
+    regions = find(image, UNetFinder())
+    assert len(whole) > 25
+    np.testing.assert_array_equal(whole.labels, regions.labels)
+    np.testing.assert_allclose(whole.probability, regions.probability, atol=2e-7)
+    for name in ("x_centroid", "y_centroid", "ra", "flux", "probability", "snr"):
+        np.testing.assert_allclose(whole.catalog[name].value, regions.catalog[name].value, rtol=1e-5, err_msg=name)

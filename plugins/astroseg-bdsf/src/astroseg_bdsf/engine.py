@@ -265,7 +265,8 @@ def _write_job(folder, image, options, background, rms, island_timeout):
 
 def _processors():
     """Number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(there, int(os.environ.get("OMP_NUM_THREADS") or there))
 
 
 def _work(folder, timeout):

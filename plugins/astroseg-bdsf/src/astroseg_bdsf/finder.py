@@ -100,6 +100,7 @@ class BDSFFinder(SourceFinder):
     """
 
     name = "bdsf"
+    region = 2560  # PyBDSF needs 100 bytes for each pixel of it and of its overlap
     threshold_option = "thresh_pix"
     citation = "Mohan & Rafferty 2015, PyBDSF: Python Blob Detection and Source Finder, ascl:1502.007"
 

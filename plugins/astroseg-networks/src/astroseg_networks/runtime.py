@@ -6,6 +6,7 @@ torch is imported where it computes and nowhere else: it takes two seconds and m
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -198,6 +199,8 @@ def _onnx(weights: Weights) -> Callable[[np.ndarray], Maps]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    # What a process that shares its machine with others may take; 0 is all of it.
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 0)
     options.log_severity_level = 4  # what goes wrong is raised, too
     # Threads that wait busily take the cores from what runs between two patches, and from other programs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -63,6 +63,8 @@ class UNetFinder(SourceFinder):
     """
 
     name = "unet"
+    background = "mesh"
+    region = 2048  # a multiple of the network's stride: the patches see what they see in the whole image
     citation = "Ronneberger, Fischer & Brox 2015, arXiv:1505.04597 (U-Net)"
     uses = ("onnxruntime", "torch")
 
@@ -83,7 +85,7 @@ class UNetFinder(SourceFinder):
         self.check_prompts(prompts)
         image = read_image(image)
         if "background" not in image.meta:
-            image = standardize(image, "mesh")
+            image = standardize(image, self.background)
         runtime = open_runtime(
             self.weights, "unet", self.device, _build, maps=MAPS, curves=("score", "logit", "rarity")
         )

@@ -1,0 +1,234 @@
+"""A pixel finder on an image of any size: tiles, seams, numbers.
+
+The tiles are independent of each other, and may be searched anywhere and kept anywhere; what comes out does not depend
+on it, nor on their size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from astroseg.errors import AstrosegError, WorkerLostError
+from astroseg.mosaic import Mosaic
+from astroseg.pieces import Piece, Search, join_islands
+from astroseg.sums import Sums
+from astroseg.tiling import Region, Tile, plan_tiles, run_tiles, split_tile
+
+if TYPE_CHECKING:
+    from astroseg.finder import PixelFinder
+
+__all__ = ["Found", "InMemory", "Lost", "Report", "Shelf", "run_kept", "search", "silent"]
+
+Report = Callable[[int, int, int], None]
+
+SMALLEST = 128  # pixels: a tile that kills its workers is split down to this side
+
+
+def silent(done: int, total: int, n_sources: int) -> None:
+    """Report nothing."""
+
+
+class Shelf(Protocol):
+    """Where the pieces of a search are kept. What `put` returns has ``n_sources``, and may go to other processes."""
+
+    def put(self, tile: Tile, piece: Any) -> Any:
+        """Keep what was found in a tile, such as a `~astroseg.pieces.Piece`; returns what `get` wants."""
+
+    def get(self, kept: Any) -> Any:
+        """Fetch it again."""
+
+    def known(self, tile: Tile) -> Any | None:
+        """What `put` returned earlier, in a run that was interrupted."""
+
+    def array(self, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
+        """An array of zeros as large as the image."""
+
+
+class InMemory:
+    """Keeps the pieces as they are."""
+
+    def put(self, tile: Tile, piece: Any) -> Any:
+        """Keep a piece."""
+        return piece
+
+    def get(self, kept: Any) -> Any:
+        """The piece."""
+        return kept
+
+    def known(self, tile: Tile) -> None:
+        """Nothing outlives a run."""
+
+    def array(self, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
+        """An array of zeros."""
+        return np.zeros(shape, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A tile that could not be searched.
+
+    Parameters
+    ----------
+    region : pair of slices
+    reason : str
+    """
+
+    region: Region
+    reason: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Parameters
+    ----------
+    sums : `~astroseg.sums.Sums`
+        Of all sources, labelled 1, 2, 3, ... by the raster order of their first pixel.
+    islands : 1-D `~numpy.ndarray` of int32
+        Number of the island of each.
+    labels : 2-D `~numpy.ndarray` of int32
+    probability : 2-D `~numpy.ndarray` of float32 or None
+    lost : list of Lost
+    """
+
+    sums: Sums
+    islands: np.ndarray
+    labels: np.ndarray
+    probability: np.ndarray | None
+    lost: list[Lost]
+
+
+def search(
+    finder: PixelFinder,
+    mosaic: Mosaic,
+    *,
+    tile_size: int,
+    executor: Executor | None = None,
+    shelf: Shelf | None = None,
+    report: Report = silent,
+) -> Found:
+    """Find the sources of an image tile by tile.
+
+    Parameters
+    ----------
+    finder : `~astroseg.PixelFinder`
+        Whose labels are `~astroseg.PixelFinder.local`.
+    mosaic : `~astroseg.mosaic.Mosaic`
+        With its background.
+    tile_size : int
+        Side of the tiles in pixels.
+    executor : `~concurrent.futures.Executor`, optional
+        Searches the tiles; by default they are searched here, one after the other.
+    shelf : Shelf, optional
+        Keeps the pieces; by default the memory does.
+    report : callable
+        Told how many tiles are done, of how many, and how many sources they hold.
+    """
+    shelf = shelf or InMemory()
+    work = Search(finder, mosaic, finder.prepare(mosaic))
+    halo = max(finder.halo, 1)  # flags look at the neighbours of a pixel
+    tiles = list(plan_tiles(mosaic.shape, tile_size, halo))
+    split = partial(split_tile, halo=halo, shape=mosaic.shape, smallest=SMALLEST)
+    kept, lost = run_kept(_KeptTile(work, shelf), tiles, shelf, executor, report, split=split)
+    seams = join_islands((shelf.get(piece).unfinished for _, piece in kept), mosaic.shape, tile_size)
+    closed = [piece for _, piece in run_tiles(work.seam, seams, executor)]
+    pieces = [partial(shelf.get, piece) for _, piece in kept] + [partial(InMemory().get, piece) for piece in closed]
+    return _numbered(pieces, shelf, mosaic.shape, lost)
+
+
+def run_kept(
+    work: Callable[[Tile], Any],
+    tiles: Sequence[Tile],
+    shelf: Shelf,
+    executor: Executor | None,
+    report: Report,
+    *,
+    split: Callable[[Tile], list[Tile]] = lambda tile: [],  # noqa: ARG005 - a tile that cannot be split
+) -> tuple[list[tuple[Tile, Any]], list[Lost]]:
+    """Work on the tiles that are not on the shelf yet. What kills its workers is lost, and the rest goes on.
+
+    Parameters
+    ----------
+    work : callable
+        Works on a tile, and puts what it found on the shelf.
+    tiles : sequence of `~astroseg.tiling.Tile`
+    shelf : Shelf
+    executor : `~concurrent.futures.Executor`, optional
+    report : callable
+    split : callable
+        Smaller tiles to be worked on in the place of one that was lost.
+
+    Returns
+    -------
+    kept : list of (tile, what the shelf returned)
+    lost : list of Lost
+    """
+    kept, todo = [], []
+    for tile in tiles:
+        earlier = shelf.known(tile)
+        todo += [tile] if earlier is None else []
+        kept += [] if earlier is None else [(tile, earlier)]
+    lost: list[Lost] = []
+
+    def instead(tile: Tile, error: Exception) -> list[Tile]:
+        # What is kept in memory only is not worth having in part; and what is wrong everywhere is said at once.
+        if isinstance(shelf, InMemory) or not _is_accident(error):
+            raise error
+        parts = split(tile)
+        if not parts:
+            lost.append(Lost(tile.own, str(error) or type(error).__name__))
+        return parts
+
+    n_sources = sum(item.n_sources for _, item in kept)
+    report(len(kept), len(tiles), n_sources)
+    for tile, item in run_tiles(work, todo, executor, instead=instead):
+        kept.append((tile, item))
+        n_sources += item.n_sources
+        report(len(kept), len(tiles), n_sources)
+    return kept, lost
+
+
+def _is_accident(error: Exception) -> bool:
+    """Whether an error says only that one tile could not be searched: the finder gave up, or its process did."""
+    return isinstance(error, MemoryError | WorkerLostError | RuntimeError) or type(error) is AstrosegError
+
+
+@dataclass(frozen=True)
+class _KeptTile:
+    """Searches a tile and keeps the piece; where that is a folder, the process that searched writes it."""
+
+    work: Search
+    shelf: Shelf
+
+    def __call__(self, tile: Tile) -> Any:
+        return self.shelf.put(tile, self.work.tile(tile))
+
+
+def _numbered(pieces: Sequence[Callable[[], Piece]], shelf: Shelf, shape, lost) -> Found:
+    """Number the sources by their first pixels, and put them into the label image."""
+    parts = [(piece.sums, piece.island) for piece in (fetch() for fetch in pieces)]
+    sums = Sums.joined([part for part, _ in parts])
+    order = np.argsort(sums.first)
+    number = np.empty(order.size, dtype=np.int32)
+    number[order] = np.arange(1, order.size + 1)
+    islands = np.unique(np.concatenate([island for _, island in parts])[order], return_inverse=True)[1] + 1
+    labels = shelf.array("labels", shape, np.int32)
+    probability = None
+    start = 0
+    for fetch in pieces:
+        piece = fetch()
+        labels.reshape(-1)[piece.pixel] = number[start + piece.source]
+        start += piece.sums.label.size
+        if piece.probability is not None:
+            probability = shelf.array("probability", shape, np.float32) if probability is None else probability
+            probability[piece.region] = piece.probability
+    sums = sums.taken(order)
+    sums.label = np.arange(1, order.size + 1)
+    return Found(sums, islands.astype(np.int32), labels, probability, lost)
