@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import maximum_filter
 from scipy.spatial import KDTree
 
 from astroseg.beam import FWHM_PER_SIGMA
@@ -114,13 +113,22 @@ def add_certain(maps: Maps, centres: Centres, significance: np.ndarray, beam: fl
     row, column, nearest = _claims(maps, centres, beam)
     free[row[nearest >= 0], column[nearest >= 0]] = False
     hills = components(free)
-    tops = free & (segmentation >= CERTAIN) & (significance >= maximum_filter(significance, 3))
+    tops = _tops(significance, *np.nonzero(free & (segmentation >= CERTAIN)))
     inside = np.flatnonzero(np.isin(hills, hills[tops]) & free)
     inside = inside[np.lexsort((inside, -logit.ravel()[inside], hills.ravel()[inside]))]
     best = inside[np.unique(hills.ravel()[inside], return_index=True)[1]]
     more = np.unravel_index(best, hills.shape)
     row, column = (np.append(one, other) for one, other in zip((centres.row, centres.column), more, strict=True))
     return take_centres(maps, row, column, np.append(centres.score, logit[more]), beam)
+
+
+def _tops(values, row, column) -> tuple[np.ndarray, np.ndarray]:
+    """Those of some pixels that no neighbour outdoes."""
+    bordered = np.pad(values, 1, constant_values=-np.inf)
+    for dy, dx in np.ndindex(3, 3):
+        higher = bordered[row + dy, column + dx] > values[row, column]
+        row, column = row[~higher], column[~higher]
+    return row, column
 
 
 def assign_pixels(maps: Maps, centres: Centres, beam: float) -> np.ndarray:
