@@ -61,6 +61,10 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--reliability", type=float, metavar="R", help="Choose the threshold so that this share is real, e.g. 0.95."
 )
 @click.option("--measure-on", metavar="FILE", help="Measure on this image of the same grid.")
+@click.option("--points", metavar="FILE", help="Points, boxes or polygons of the objects, for finders that take them.")
+@click.option(
+    "--channel", "channels", multiple=True, metavar="FILE", help="Another image on the same grid; may be repeated."
+)
 @click.option("--probability", is_flag=True, help="Write the probability map too.")
 @click.option("--preview", is_flag=True, help="Write a PNG with the detections drawn over the image.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
@@ -89,6 +93,7 @@ def command(
       astroseg find image.fits --backend sigma --set threshold=4 --beam 6,5,30
       astroseg find image.fits --backend sigma --reliability 0.95
       astroseg find image.fits --backend unet --weights own.onnx --device cuda
+      astroseg find sun.fits --backend dextr --points points.reg --channel 171.fits
     """  # noqa: D301 - \b keeps click from joining the lines
     from astroseg.cli import explain
     from astroseg.plugins import load_class
@@ -168,6 +173,8 @@ def _one(
     preview: bool,
     quiet: bool,
     debug: bool,
+    points: str | None,
+    channels: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Find, write and report one image."""
@@ -186,7 +193,8 @@ def _one(
         )
     with notes(quiet=quiet, debug=debug), _watch(Path(path).name, *place, quiet=quiet):
         given = {key: value for key, value in options.items() if value is not None and value is not False}
-        detections = find(path, finder, **given)
+        prompts = {key: value for key, value in (("points", points), ("channels", channels)) if value}
+        detections = find(path, finder, prompts=prompts, **given)
         files = write_detections(
             detections,
             folder,

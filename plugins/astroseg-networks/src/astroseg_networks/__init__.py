@@ -1,10 +1,16 @@
 """Learned finders: networks that saw many simulated skies, and what trains them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from astroseg import hookimpl
 
-__all__ = ["register_finders", "register_trainers"]
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["register_commands", "register_finders", "register_trainers"]
 
 Register = Callable[[str, str, str], None]
 
@@ -15,6 +21,7 @@ def register_finders(register: Register) -> None:
     register("unet", "astroseg_networks.unet_finder:UNetFinder", "Residual U-Net with several heads, for radio images")
     register("vae", "astroseg_networks.vae_finder:VAEFinder", "Variational autoencoder of patches, with uncertainties")
     register("cae", "astroseg_networks.cae_finder:CAEFinder", "Convolutional autoencoder of patches")
+    register("dextr", "astroseg_networks.dextr_finder:DEXTRFinder", "Objects from their extreme points or boxes")
 
 
 @hookimpl
@@ -23,3 +30,14 @@ def register_trainers(register: Register) -> None:
     register("unet", "astroseg_networks.unet_trainer:UNetTrainer", "Train the U-Net on simulated skies or your own")
     register("vae", "astroseg_networks.vae_trainer:VAETrainer", "Train the variational autoencoder")
     register("cae", "astroseg_networks.cae_trainer:CAETrainer", "Train the convolutional autoencoder")
+    register(
+        "dextr", "astroseg_networks.dextr_trainer:DEXTRTrainer", "Train what outlines objects, on simulated or own ones"
+    )
+
+
+@hookimpl
+def register_commands(cli: click.Group) -> None:
+    """Register the command ``astroseg click``."""
+    from astroseg_networks.click_command import command
+
+    cli.add_command(command)
