@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 __all__ = [
     "BLANK",
     "COLUMNS",
+    "CONCAVE",
     "DEGENERATE",
     "EDGE",
     "FLAGS",
     "FORMATS",
+    "FRAGMENTED",
     "SAME",
     "SATURATED",
     "TOUCHING",
@@ -46,9 +48,10 @@ __all__ = [
 ]
 
 EDGE, BLANK, SATURATED, TOUCHING, UNTRUSTED, DEGENERATE, UNTRAINED = 1, 2, 4, 8, 16, 32, 64
+FRAGMENTED, CONCAVE = 128, 256
 
 #: Bits of the column ``flags``. They have names in this module, in this order: ``EDGE``, ``BLANK``, ``SATURATED``,
-#: ``TOUCHING``, ``UNTRUSTED``, ``DEGENERATE``, ``UNTRAINED``.
+#: ``TOUCHING``, ``UNTRUSTED``, ``DEGENERATE``, ``UNTRAINED``, ``FRAGMENTED``, ``CONCAVE``.
 FLAGS = {
     EDGE: "touches the edge of the image",
     BLANK: "next to blank pixels",
@@ -57,6 +60,8 @@ FLAGS = {
     UNTRUSTED: "correction of flux and size for the isophote not trusted (faint, or not Gaussian)",
     DEGENERATE: "position or size could not be measured",
     UNTRAINED: "the finder was not trained for images like this one",
+    FRAGMENTED: "parts that are not connected with it were left out",
+    CONCAVE: "very concave, or in several parts at another level: look at the outline",
 }
 
 #: Keys of the provenance that must be the same, beside the identity of the finder, for an earlier answer to be this one.

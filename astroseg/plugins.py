@@ -45,9 +45,10 @@ OURS = {
     "vae": "./plugins/astroseg-networks",
     "cae": "./plugins/astroseg-networks",
     "continunet": "./plugins/astroseg-networks",
+    "dextr": "./plugins/astroseg-networks",
 }
 #: Trainer of this project -> what pip is to install: with the extra that a finder does not need.
-OUR_TRAINERS = dict.fromkeys(("unet", "vae", "cae", "continunet"), "'./plugins/astroseg-networks[train]'")
+OUR_TRAINERS = dict.fromkeys(("unet", "vae", "cae", "continunet", "dextr"), "'./plugins/astroseg-networks[train]'")
 
 
 @dataclass

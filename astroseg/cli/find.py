@@ -62,6 +62,10 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--reliability", type=float, metavar="R", help="Choose the threshold so that this share is real, e.g. 0.95."
 )
 @click.option("--measure-on", metavar="FILE", help="Measure on this image of the same grid.")
+@click.option("--points", metavar="FILE", help="Points, boxes or polygons of the objects, for finders that take them.")
+@click.option(
+    "--channel", "channels", multiple=True, metavar="FILE", help="Another image on the same grid; may be repeated."
+)
 @click.option("--probability", is_flag=True, help="Write the probability map too.")
 @click.option("--preview", is_flag=True, help="Write a PNG with the detections drawn over the image.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes that search the tiles.")
@@ -100,6 +104,7 @@ def command(
       astroseg find image.fits --backend sigma --reliability 0.95
       astroseg find image.fits --backend unet --weights own.onnx --device cuda
       astroseg find mosaic.fits --backend sigma --workers 8 --format fits
+      astroseg find sun.fits --backend dextr --points points.reg --channel 171.fits
     """  # noqa: D301 - \b keeps click from joining the lines
     from astroseg.plugins import load_class
 
@@ -206,6 +211,8 @@ def _one(
     preview: bool,
     quiet: bool,
     debug: bool,
+    points: str | None,
+    channels: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Find, write and report one image; returns its exit status."""
@@ -218,13 +225,14 @@ def _one(
     if probability and not getattr(finder, "is_probability", True):
         msg = f"The finder '{name}' gives no probability, only a threshold; leave --probability out."
         raise UsageError(msg)
+    prompts = {key: value for key, value in (("points", points), ("channels", channels)) if value}
     wanted: dict[str, Any] = {"formats": formats, "regions": regions, "probability": probability, "preview": preview}
     paths = output_paths(folder, stem_of(path), name, **wanted)
     run_folder = folder / f"{stem_of(path)}.{name}.run"
     if not overwrite and not (run_folder / WRITING).exists():
         refuse_existing(paths)
     with notes(quiet=quiet, debug=debug), _watch(Path(path).name, *place, quiet=quiet) as report:
-        with _found(path, finder, run_folder, report=report, **options) as (detections, again):
+        with _found(path, finder, run_folder, report=report, prompts=prompts or None, **options) as (detections, again):
             files = write_detections(detections, folder, stem=stem_of(path), overwrite=overwrite or again, **wanted)
         lost = detections.catalog.meta.get("lost", [])
     if not quiet:
@@ -236,7 +244,7 @@ def _one(
 
 
 # What only works with the whole image in memory.
-_WHOLE = ("measure_on", "reliability")
+_WHOLE = ("measure_on", "prompts", "reliability")
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from astroseg.sky import sky_frame, to_pixels
 from astroseg.truth.dialects import Rows
 from astroseg.truth.outlines import Outline, draw_outlines, read_ds9, read_hek, read_labelme
 
-__all__ = ["Drawn", "read_drawn", "read_labels"]
+__all__ = ["Drawn", "read_drawn", "read_labels", "read_outlines"]
 
 #: Frame of an outline -> its columns, where no image turns it into pixels.
 _COLUMNS = {
@@ -48,6 +48,36 @@ def read_drawn(path: Path, form: str, image: CCDData | None, kind: str | None, h
     if form in ("labels", "mask"):
         labels, own = read_labels(path, hdu, split=form == "mask")
         return Drawn(_rows_of_labels(labels), labels, own if image is None else image)
+    outlines, shape = read_outlines(path, form, image, kind)
+    parts = [(outline.rings, outline.holes) for outline in outlines]
+    return Drawn(_rows_of_outlines(outlines, form), None if shape is None else draw_outlines(shape, parts), image)
+
+
+def read_outlines(
+    path: Path, form: str, image: CCDData | None, kind: str | None = None
+) -> tuple[list[Outline], tuple[int, int] | None]:
+    """Read outlines.
+
+    Parameters
+    ----------
+    path : `~pathlib.Path`
+    form : {"hek", "labelme", "ds9"}
+    image : `~astropy.nddata.CCDData` or None
+        The outlines are brought to its pixels.
+    kind : str, optional
+        Take only outlines of this kind.
+
+    Returns
+    -------
+    outlines : list of Outline
+    shape : (int, int) or None
+        Of the image, or of the picture that they were drawn on; `None` where neither is known.
+
+    Raises
+    ------
+    UsageError
+        The image is another one than they were drawn on, or has no such coordinates.
+    """
     shape = None if image is None else image.shape
     if form == "labelme":
         outlines, drawn_on = read_labelme(path)
@@ -61,8 +91,7 @@ def read_drawn(path: Path, form: str, image: CCDData | None, kind: str | None, h
     outlines = _of_kind(outlines, kind, path.name)
     if image is not None:
         outlines = [_in_pixels(outline, image, path.name) for outline in outlines]
-    parts = [(outline.rings, outline.holes) for outline in outlines]
-    return Drawn(_rows_of_outlines(outlines, form), None if shape is None else draw_outlines(shape, parts), image)
+    return outlines, shape
 
 
 def read_labels(source: Any, hdu: int | str | None = None, *, split: bool = False) -> tuple[np.ndarray, CCDData]:

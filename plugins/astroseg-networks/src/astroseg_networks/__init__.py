@@ -1,10 +1,16 @@
 """Learned finders: networks that saw many simulated skies, and what trains them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from astroseg import hookimpl
 
-__all__ = ["register_finders", "register_trainers"]
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["register_commands", "register_finders", "register_trainers"]
 
 Register = Callable[[str, str, str], None]
 
@@ -16,6 +22,7 @@ def register_finders(register: Register) -> None:
     register("vae", "astroseg_networks.vae_finder:VAEFinder", "Variational autoencoder of patches, with uncertainties")
     register("cae", "astroseg_networks.cae_finder:CAEFinder", "Convolutional autoencoder of patches")
     register("continunet", "astroseg_networks.continunet_finder:ContinUNetFinder", "Plain published U-Net, a baseline")
+    register("dextr", "astroseg_networks.dextr_finder:DEXTRFinder", "Objects from their extreme points or boxes")
 
 
 @hookimpl
@@ -25,3 +32,14 @@ def register_trainers(register: Register) -> None:
     register("vae", "astroseg_networks.vae_trainer:VAETrainer", "Train the variational autoencoder")
     register("cae", "astroseg_networks.cae_trainer:CAETrainer", "Train the convolutional autoencoder")
     register("continunet", "astroseg_networks.continunet_trainer:ContinUNetTrainer", "Train ContinUNet")
+    register(
+        "dextr", "astroseg_networks.dextr_trainer:DEXTRTrainer", "Train what outlines objects, on simulated or own ones"
+    )
+
+
+@hookimpl
+def register_commands(cli: click.Group) -> None:
+    """Register the command ``astroseg click``."""
+    from astroseg_networks.click_command import command
+
+    cli.add_command(command)

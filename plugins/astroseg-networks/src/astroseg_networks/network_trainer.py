@@ -6,7 +6,7 @@ import datetime as dt
 import shlex
 from importlib import metadata
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -36,8 +36,6 @@ class NetworkTrainer(Trainer, Generic[T]):
     an input (`example`).
     """
 
-    arguments: ClassVar[dict[str, Any]] = {}
-
     steps: int
     batch: int
     rate: float
@@ -47,6 +45,11 @@ class NetworkTrainer(Trainer, Generic[T]):
     workers: int | None
     device: str
     start: str | None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """With which the network is made, for its card; none for its own defaults."""
+        return {}
 
     @staticmethod
     def build(arguments: dict[str, Any]) -> torch.nn.Module:

@@ -12,6 +12,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from astroseg_networks.blocks import Residual, Up, convolution
+
 __all__ = ["HEADS", "UNet"]
 
 #: Name of each map that comes out, and its number of channels.
@@ -47,14 +49,13 @@ class UNet(nn.Module):
 
     def __init__(self, widths: tuple[int, ...] = (32, 64, 96, 128), depths: tuple[int, ...] = (1, 1, 2, 2)) -> None:
         super().__init__()
-        self.stem = _convolution(8, widths[0])
-        self.down = nn.ModuleList(_convolution(a, b, stride=2) for a, b in pairwise(widths))
+        self.stem = convolution(8, widths[0])
+        self.down = nn.ModuleList(convolution(a, b, stride=2) for a, b in pairwise(widths))
         self.encoders = nn.ModuleList(
-            nn.Sequential(*(_Residual(width) for _ in range(depth)))
-            for width, depth in zip(widths, depths, strict=True)
+            nn.Sequential(*(Residual(width) for _ in range(depth))) for width, depth in zip(widths, depths, strict=True)
         )
-        self.up = nn.ModuleList(_Up(b, a) for a, b in pairwise(widths))
-        self.decoders = nn.ModuleList(_Residual(width) for width in widths[:-1])
+        self.up = nn.ModuleList(Up(b, a) for a, b in pairwise(widths))
+        self.decoders = nn.ModuleList(Residual(width) for width in widths[:-1])
         self.places = _Head(widths[0], [HEADS[name] for name in PLACES])
         self.shapes = _Head(widths[0], [HEADS[name] for name in SHAPES])
         # Few pixels hold a centre: begin with 1 % (Lin et al. 2017, arXiv:1708.02002, section 4.1).
@@ -87,40 +88,13 @@ PLACES = ["segmentation", "centre", "vote"]
 SHAPES = ["log_flux", "log_major", "log_minor", "angle"]
 
 
-def _convolution(channels: int, out: int, stride: int = 1) -> nn.Sequential:
-    layer = nn.Conv2d(channels, out, 3, stride=stride, padding=1, bias=False)
-    return nn.Sequential(layer, nn.BatchNorm2d(out), nn.ReLU())
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = _convolution(width, width)
-        self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(width)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return nn.functional.relu(features + self.norm(self.second(self.first(features))))
-
-
-class _Up(nn.Module):
-    """To twice the resolution, and to fewer channels first, where it is cheap."""
-
-    def __init__(self, channels: int, out: int) -> None:
-        super().__init__()
-        self.mix = nn.Conv2d(channels, out, 1)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return nn.functional.interpolate(self.mix(features), scale_factor=2, mode="nearest")
-
-
 class _Head(nn.Module):
     """Maps at the resolution of the image. The last convolution is in float32: in bfloat16 neighbours tie."""
 
     def __init__(self, width: int, channels: list[int]) -> None:
         super().__init__()
         self.channels = channels
-        self.mix = _convolution(width, width)
+        self.mix = convolution(width, width)
         self.last = nn.Conv2d(width, 4 * sum(channels), 1)
 
     def forward(self, features: torch.Tensor) -> list[torch.Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from astroseg_networks.export import export_int8
 from astroseg_networks.history import History
 from astroseg_networks.network_trainer import NetworkTrainer
 from astroseg_networks.normalisation import CANONICAL_BEAM
+from astroseg_networks.own_files import check_own, paths_of
 from astroseg_networks.own_images import OwnImages
 from astroseg_networks.unet import UNet
 from astroseg_networks.unet_task import SimulatedSkies, UNetTask
@@ -58,7 +59,6 @@ class UNetTrainer(NetworkTrainer[UNetTask]):
     """
 
     name = "unet"
-    arguments: ClassVar[dict[str, Any]] = {"widths": [32, 64, 96, 128], "depths": [1, 1, 2, 2]}
 
     def __init__(
         self,
@@ -95,14 +95,12 @@ class UNetTrainer(NetworkTrainer[UNetTask]):
         if self.size % UNet.stride:
             msg = f"The option size takes multiples of {UNet.stride}, not {self.size}."
             raise UsageError(msg)
-        images, truths = _paths(self.images), _paths(self.truths)
-        if len(images) != len(truths):
-            msg = f"Each image needs its truth: there are {len(images)} images and {len(truths)} truths."
-            raise UsageError(msg)
-        absent = [path for path in (*images, *truths) if not path.is_file()]
-        if absent:
-            msg = f"There is no file {absent[0]} to train on."
-            raise UsageError(msg)
+        check_own(self.images, self.truths)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of the network."""
+        return {"widths": [32, 64, 96, 128], "depths": [1, 1, 2, 2]}
 
     @staticmethod
     def build(arguments: dict[str, Any]) -> UNet:
@@ -111,9 +109,9 @@ class UNetTrainer(NetworkTrainer[UNetTask]):
 
     def task(self, network: UNet) -> UNetTask:
         """The network, and simulated skies or the user's own images."""
-        images = _paths(self.images)
+        images = paths_of(self.images)
         return UNetTask(
-            network, OwnImages(images, _paths(self.truths), self.size) if images else SimulatedSkies(self.size)
+            network, OwnImages(images, paths_of(self.truths), self.size) if images else SimulatedSkies(self.size)
         )
 
     def facts(self, task: UNetTask) -> dict[str, Any]:
@@ -153,7 +151,3 @@ def _pairs(task: UNetTask) -> list[np.ndarray]:
     images = [truth["image"][:, :, : -UNet.stride] for truth in task.unseen]
     images = images[: len(images) // 2 * 2] or 2 * images
     return [np.stack(pair) for pair in zip(images[::2], images[1::2], strict=True)]
-
-
-def _paths(text: str | None) -> list[Path]:
-    return [Path(part.strip()) for part in (text or "").split(",") if part.strip()]
