@@ -125,8 +125,10 @@ def test_other_programs_can_read_the_files(catalog, tmp_path):
 
 
 def test_bits_of_the_flags_have_names():
-    names = ("EDGE", "BLANK", "SATURATED", "TOUCHING", "UNTRUSTED", "DEGENERATE", "UNTRAINED")
-    assert [getattr(cat, name) for name in names] == list(cat.FLAGS) == [1 << bit for bit in range(7)]
+    names = (
+        "EDGE", "BLANK", "SATURATED", "TOUCHING", "UNTRUSTED", "DEGENERATE", "UNTRAINED", "FRAGMENTED", "CONCAVE",
+    )  # fmt: skip
+    assert [getattr(cat, name) for name in names] == list(cat.FLAGS) == [1 << bit for bit in range(9)]
 
 
 def test_provenance_says_what_was_done(catalog):

@@ -140,8 +140,8 @@ class BlankBlock(Good):
 
 
 class Provenance(Good):
-    def detections(self, *args):
-        found = super().detections(*args)
+    def noted(self, *args):
+        found = super().noted(*args)
         del found.catalog.meta["image_sha256"]
         return found
 
@@ -152,8 +152,8 @@ class UnknownPrompt(Good):
 
 
 class Files(Good):
-    def detections(self, *args):
-        found = super().detections(*args)
+    def noted(self, *args):
+        found = super().noted(*args)
         found.catalog.meta["note"] = {1, 2}
         return found
 
