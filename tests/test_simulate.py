@@ -24,6 +24,13 @@ def run(capsys, tmp_path, monkeypatch):
     return go
 
 
+def test_the_name_of_the_image_may_be_given_in_full(run, tmp_path):
+    status, printed = run("radio", "--size", "64", "--output", "sky.fits")
+    assert status == 0
+    assert "sky.truth.ecsv" in printed
+    assert sorted(path.name for path in tmp_path.iterdir())[0] == "sky.fits"
+
+
 def test_files_come_back(tmp_path):
     sky = simulate_radio(size=256, seed=3, density=1500, blank=0.1)
     paths = sky.write(tmp_path / "field")

@@ -112,11 +112,12 @@ def _make(simulate: Callable, common: dict[str, Any], **options: Any) -> None:
     if common["seed"] < 0:
         msg = f"The seed is {common['seed']}; it must be zero or positive."
         raise UsageError(msg)
-    target = Path(f"{common['stem']}.fits")
+    stem = common["stem"].removesuffix(".fits")
+    target = Path(f"{stem}.fits")
     if target.exists() and not common["overwrite"]:
         msg = f"{target} exists already. Replace it with --overwrite."
         raise AstrosegError(msg)
     sky = simulate(seed=common["seed"], size=common["size"], **options)
-    paths = sky.write(common["stem"])
+    paths = sky.write(stem)
     known = f"{len(sky.truth):,} sources: " if hasattr(sky.truth, "colnames") else ""
     click.echo(f"{known}{'  '.join(map(str, paths))}")
