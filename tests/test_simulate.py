@@ -28,7 +28,7 @@ def test_the_name_of_the_image_may_be_given_in_full(run, tmp_path):
     status, printed = run("radio", "--size", "64", "--output", "sky.fits")
     assert status == 0
     assert "sky.truth.ecsv" in printed
-    assert sorted(path.name for path in tmp_path.iterdir())[0] == "sky.fits"
+    assert min(path.name for path in tmp_path.iterdir()) == "sky.fits"
 
 
 def test_files_come_back(tmp_path):
