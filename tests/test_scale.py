@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from multiprocessing import active_children
 import numpy as np
 import pytest
 from astropy.io import fits
+from deadly import Deadly
 from helpers import gaussian, make_wcs
 from scipy.ndimage import gaussian_filter
 
@@ -277,30 +277,6 @@ def test_a_finder_that_needs_the_whole_image_says_so(mosaic_file, tmp_path):
 
     with pytest.raises(UsageError, match="needs the whole image"):
         MosaicRun(mosaic_file, Whole(), tmp_path / "run")
-
-
-class Deadly(PixelFinder):
-    """Kills its worker, or never returns, where it sees a marked pixel; once, or always."""
-
-    name = "deadly"
-    is_probability = False
-
-    def __init__(self, *, how: str = "kill", marks: str = "", times: int = 1):
-        self.how = how
-        self.marks = marks
-        self.times = times
-
-    def predict(self, batch, **prepared):
-        if (batch > 1e6).any():
-            with open(self.marks, "a") as file:  # noqa: PTH123
-                file.write("x")
-            if os.path.getsize(self.marks) <= self.times:  # noqa: PTH202
-                if self.how == "kill":
-                    os.kill(os.getpid(), signal.SIGKILL)
-                elif self.how == "memory":
-                    raise MemoryError
-                time.sleep(60)
-        return ((batch > 5) & (batch < 1e6)).astype("f4")
 
 
 @pytest.fixture
