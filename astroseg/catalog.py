@@ -28,6 +28,7 @@ __all__ = [
     "BLANK",
     "COLUMNS",
     "CONCAVE",
+    "CUT",
     "DEGENERATE",
     "EDGE",
     "FLAGS",
@@ -48,10 +49,11 @@ __all__ = [
 ]
 
 EDGE, BLANK, SATURATED, TOUCHING, UNTRUSTED, DEGENERATE, UNTRAINED = 1, 2, 4, 8, 16, 32, 64
-FRAGMENTED, CONCAVE = 128, 256
+FRAGMENTED, CONCAVE, CUT = 128, 256, 512
 
 #: Bits of the column ``flags``. They have names in this module, in this order: ``EDGE``, ``BLANK``, ``SATURATED``,
-#: ``TOUCHING``, ``UNTRUSTED``, ``DEGENERATE``, ``UNTRAINED``, ``FRAGMENTED``, ``CONCAVE``.
+#: ``TOUCHING``, ``UNTRUSTED``, ``DEGENERATE``, ``UNTRAINED``, ``FRAGMENTED``, ``CONCAVE``,
+#: ``CUT``.
 FLAGS = {
     EDGE: "touches the edge of the image",
     BLANK: "next to blank pixels",
@@ -62,6 +64,7 @@ FLAGS = {
     UNTRAINED: "the finder was not trained for images like this one",
     FRAGMENTED: "parts that are not connected with it were left out",
     CONCAVE: "very concave, or in several parts at another level: look at the outline",
+    CUT: "lies in an island larger than the region that was searched: seen in part",
 }
 
 #: Keys of the provenance that must be the same, beside the identity of the finder, for an earlier answer to be this one.

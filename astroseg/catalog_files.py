@@ -1,12 +1,14 @@
-"""Catalogues as files: ECSV, VOTable, FITS and CSV, with units, descriptions, UCDs and provenance."""
+"""Catalogues as files: ECSV, VOTable, FITS, Parquet and CSV, with units, descriptions, UCDs and provenance."""
 
 from __future__ import annotations
 
+import gc
+import importlib.util
 import io
 import json
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,10 @@ from astropy.table import QTable, Table
 
 from astroseg.errors import AstrosegError, UsageError
 
-__all__ = ["FORMATS", "read_catalog", "write_catalog", "write_parts"]
+__all__ = ["FORMATS", "check_format", "read_catalog", "write_catalog", "write_parts"]
 
 #: Format of a catalogue -> ending of its file.
-FORMATS = {"ecsv": ".ecsv", "votable": ".vot", "fits": ".cat.fits", "csv": ".csv"}
+FORMATS = {"ecsv": ".ecsv", "votable": ".vot", "fits": ".cat.fits", "parquet": ".parquet", "csv": ".csv"}
 
 
 def write_catalog(catalog: QTable, path: str | Path, form: str = "ecsv") -> None:
@@ -31,24 +33,42 @@ def write_catalog(catalog: QTable, path: str | Path, form: str = "ecsv") -> None
     catalog : `~astropy.table.QTable`
     path : path
         Overwritten.
-    form : {"ecsv", "votable", "fits", "csv"}
-        ``csv`` is for other programs: it has no place for units and provenance.
+    form : {"ecsv", "votable", "fits", "parquet", "csv"}
+        ``csv`` is for other programs: it has no place for units and provenance. ``parquet`` needs pyarrow.
     """
+    check_format(form)
+    writers = {
+        "ecsv": _write_ecsv,
+        "votable": _write_votable,
+        "fits": _write_fits,
+        "parquet": _write_parquet,
+        "csv": _write_csv,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        writers[form](catalog, Path(path))
+
+
+def check_format(form: str) -> None:
+    """Raise `UsageError` for a format that is not known, or whose library is not installed."""
     if form not in FORMATS:
         msg = f"There is no table format '{form}'. Choose from {', '.join(FORMATS)}."
         raise UsageError(msg)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        {"ecsv": _write_ecsv, "votable": _write_votable, "fits": _write_fits, "csv": _write_csv}[form](
-            catalog, Path(path)
-        )
+    if form == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        msg = "Parquet needs pyarrow, which is not installed: pip install pyarrow"
+        raise UsageError(msg)
 
 
 ROWS = 20_000  # that become text at once: the text of a table takes ten times its memory
+GROUP = 500_000  # rows of a group of a Parquet file
 
 
 def _write_ecsv(catalog, path):
-    write_parts((catalog[start : start + ROWS] for start in range(0, max(len(catalog), 1), ROWS)), path)
+    write_parts(_cut(catalog, ROWS), path)
+
+
+def _cut(catalog, rows) -> Iterator[QTable]:
+    return (catalog[start : start + rows] for start in range(0, max(len(catalog), 1), rows))
 
 
 def write_parts(parts: Iterable[QTable], path: Path) -> None:
@@ -66,6 +86,7 @@ def write_parts(parts: Iterable[QTable], path: Path) -> None:
             part.write(text, format="ascii.ecsv")
             # Only the first part says what the columns are: comments, and a line of names.
             stream.write(text.getvalue() if number == 0 else _after_header(text.getvalue()))
+            gc.collect()  # astropy's writer leaves its texts in cycles, 2 kB a row
 
 
 def _after_header(lines: str) -> str:
@@ -74,7 +95,34 @@ def _after_header(lines: str) -> str:
 
 
 def _write_csv(catalog, path):
-    Table(catalog, copy=False).write(path, format="ascii.csv", overwrite=True)
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        for number, part in enumerate(_cut(catalog, ROWS)):
+            form = "ascii.no_header" if number else "ascii.csv"
+            Table(part, copy=False).write(stream, format=form, delimiter=",")
+
+
+def _write_parquet(catalog, path):
+    from pyarrow import parquet
+
+    schema = _arrow(catalog[:0]).schema
+    notes = {"astroseg": json.dumps(catalog.meta), "astroseg_columns": _columns_json(catalog)}
+    with parquet.ParquetWriter(path, schema.with_metadata(notes)) as writer:
+        for part in _cut(catalog, GROUP):
+            writer.write_table(_arrow(part).cast(writer.schema))
+
+
+def _arrow(catalog):
+    """The same as a table of Arrow; units and UCDs are notes on its fields, for programs that look at them."""
+    import pyarrow as pa
+
+    fields, arrays = [], []
+    for name in catalog.colnames:
+        info, values = catalog[name].info, np.asarray(catalog[name])
+        array = pa.array(values.tolist(), pa.string()) if values.dtype.kind in "UO" else pa.array(values)
+        said = {"unit": str(info.unit or ""), "ucd": (info.meta or {}).get("ucd"), "description": info.description}
+        fields.append(pa.field(name, array.type, metadata={key: text for key, text in said.items() if text}))
+        arrays.append(array)
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
 def _write_votable(catalog, path):
@@ -123,16 +171,23 @@ def _columns_json(catalog) -> str:
 
 
 def read_catalog(path: str | Path) -> QTable:
-    """Read a catalogue that `write_catalog` wrote as ECSV, VOTable or FITS, nothing lost."""
+    """Read a catalogue that `write_catalog` wrote as ECSV, VOTable, FITS or Parquet, nothing lost."""
     path = Path(path)
     if not path.exists():
         msg = f"There is no file {path}."
         raise AstrosegError(msg)
     form = next((form for form, suffix in FORMATS.items() if path.name.endswith(suffix)), "")
-    readers = {"ecsv": _read_ecsv, "votable": _read_votable, "fits": _read_fits, "csv": _read_csv}
+    readers = {
+        "ecsv": _read_ecsv,
+        "votable": _read_votable,
+        "fits": _read_fits,
+        "parquet": _read_parquet,
+        "csv": _read_csv,
+    }
     if form not in readers:
         msg = f"Cannot tell the format of {path.name}. Known endings: {', '.join(FORMATS.values())}."
         raise AstrosegError(msg)
+    check_format(form)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -171,6 +226,21 @@ def _read_fits(path):
         ucds[name] = header.get(f"TUCD{number}")
         table[name].description = header.get(f"TCOMM{number}")
     return _restored(table, ucds, json.loads(header.get("COLSJSON", "{}")))
+
+
+def _read_parquet(path):
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        arrow = file.read()
+    notes = {key.decode(): text.decode() for key, text in (arrow.schema.metadata or {}).items()}
+    table = Table(meta=json.loads(notes.get("astroseg", "{}")))
+    ucds = {}
+    for field in arrow.schema:
+        values = arrow.column(field.name).to_numpy()
+        table[field.name] = values.astype(str) if values.dtype.kind == "O" else values
+        ucds[field.name] = ((field.metadata or {}).get(b"ucd") or b"").decode()
+    return _restored(table, ucds, json.loads(notes.get("astroseg_columns", "{}")))
 
 
 def _restored(table: Table, ucds: dict[str, str | None], notes: dict[str, dict[str, Any]]) -> QTable:

@@ -13,8 +13,13 @@ __all__ = ["file_digest", "fingerprint"]
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file."""
-    with Path(path).open("rb") as stream:
+    """SHA-256 of a file, or of the names and the files of a folder."""
+    path = Path(path)
+    if path.is_dir():
+        files = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+        text = "".join(f"{file_digest(path / name)}  {name}\n" for name in files)
+        return hashlib.sha256(text.encode()).hexdigest()
+    with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

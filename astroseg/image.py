@@ -28,6 +28,7 @@ from astroseg.file_pixels import FilePixels, trouble
 from astroseg.header import find_beam, find_unit, find_wcs, parse_unit, pixel_scale, sky_kind
 from astroseg.mosaic import Mosaic, as_mosaic
 from astroseg.planes import cut_image, size_text
+from astroseg.zarr_files import ZarrPixels, is_zarr, open_zarr
 
 __all__ = ["checksum", "open_mosaic", "read_image", "read_map"]
 
@@ -49,8 +50,8 @@ def read_image(
     Parameters
     ----------
     source : path, HDU, `~astropy.nddata.NDData`, sunpy ``Map`` or 2-D array
-        FITS files may be gzipped, tile-compressed, and have 2 to 5 axes. An image that this
-        function made is returned as it is.
+        FITS files may be gzipped, tile-compressed, and have 2 to 5 axes. A Zarr array, or one in a group, has the
+        cards of a FITS header as its attributes. An image that this function made is returned as it is.
     hdu : int or str, optional
         Number or name of the extension. By default the first one that holds an image.
     plane : int or str, optional
@@ -222,6 +223,8 @@ def _from_file(path: Path, hdu, plane, unit, *, lazy: bool = False) -> CCDData:
     if not path.exists():
         msg = f"There is no file {path}."
         raise ImageError(msg)
+    if is_zarr(path):
+        return _from_zarr(path, hdu, plane, unit, lazy=lazy)
     if path.is_dir():
         msg = f"{path} is a folder; give the FITS files in it."
         raise ImageError(msg)
@@ -282,6 +285,24 @@ def _from_hdu(hdu, hdul, plane, unit, name, path, *, lazy: bool = False) -> CCDD
     # A unit that the user gives is set later, and may replace one that cannot be read.
     found = _unit_in(header, cut.wcs, beam, name) if unit is None else None
     return _make(data, found, cut.wcs, beam, header, name, path)
+
+
+def _from_zarr(path: Path, key, plane, unit, *, lazy: bool) -> CCDData:
+    try:
+        array, key, header = open_zarr(path, key)
+    except AstrosegError:
+        raise
+    except Exception as error:
+        msg = f"Cannot read {path}: {trouble(error)}."
+        raise ImageError(msg) from error
+    name = os.fsencode(path.name).decode(errors="replace")
+    wcs = find_wcs(header, name)
+    kinds = [str(header.get(f"CTYPE{axis + 1}", "")).strip() for axis in range(array.ndim)]
+    cut = cut_image(array.shape, kinds, wcs, plane, name)
+    pixels = ZarrPixels(path, key, cut, _cut_shape(array, cut))
+    beam = find_beam(header, None, cut.channel, name)
+    found = _unit_in(header, cut.wcs, beam, name) if unit is None else None
+    return _make(pixels if lazy else np.asarray(pixels), found, cut.wcs, beam, header, name, path)
 
 
 def _cut_shape(hdu, cut) -> tuple[int, int]:

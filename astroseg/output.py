@@ -12,13 +12,17 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from astroseg.catalog import FORMATS, write_catalog
+from astroseg.catalog_files import FORMATS, check_format, write_catalog
 from astroseg.errors import AstrosegError, UsageError
 from astroseg.finder import Detections
+from astroseg.zarr_files import need_zarr, write_zarr
 
-__all__ = ["output_paths", "refuse_existing", "remove_drafts", "stem_of", "write_all", "write_detections"]
+__all__ = ["MAPS", "output_paths", "refuse_existing", "remove_drafts", "stem_of", "write_all", "write_detections"]
 
-_SUFFIXES = (".gz", ".fz", ".bz2", ".fits", ".fit", ".fts")
+_SUFFIXES = (".gz", ".fz", ".bz2", ".zip", ".fits", ".fit", ".fts", ".zarr")
+
+#: Format of labels and probability -> ending of their files.
+MAPS = {"fits": ".fits", "zarr": ".zarr.zip"}
 
 
 def stem_of(name: str) -> str:
@@ -37,21 +41,22 @@ def output_paths(
     *,
     formats: Sequence[str] = ("ecsv",),
     regions: str = "ellipse",
+    maps: str = "fits",
     probability: bool = False,
     preview: bool = False,
 ) -> dict[str, Path]:
     """Return what `write_detections` will write: catalogues by format, regions, labels, ..."""
-    unknown = [form for form in formats if form not in FORMATS]
-    if unknown:
-        msg = f"There is no table format '{unknown[0]}'. Choose from {', '.join(FORMATS)}."
-        raise UsageError(msg)
+    for form in formats:
+        check_format(form)
+    if maps == "zarr":
+        need_zarr()
     base = f"{stem}.{backend}"
     names = {form: FORMATS[form] for form in formats}
     if regions != "none":
         names["regions"] = ".reg"
-    names["labels"] = ".labels.fits"
+    names["labels"] = f".labels{MAPS[maps]}"
     if probability:
-        names["probability"] = ".probability.fits"
+        names["probability"] = f".probability{MAPS[maps]}"
     if preview:
         names["preview"] = ".png"
     return {key: Path(folder) / f"{base}{suffix}" for key, suffix in names.items()}
@@ -73,6 +78,7 @@ def write_detections(
     stem: str | None = None,
     formats: Sequence[str] = ("ecsv",),
     regions: str = "ellipse",
+    maps: str = "fits",
     probability: bool = False,
     preview: bool = False,
     overwrite: bool = False,
@@ -87,9 +93,11 @@ def write_detections(
     stem : str, optional
         Start of the file names, by default that of the image.
     formats : sequence of str
-        Of the catalogue: ``ecsv``, ``votable``, ``fits``, ``csv``.
+        Of the catalogue: ``ecsv``, ``votable``, ``fits``, ``parquet``, ``csv``.
     regions : {"ellipse", "polygon", "box", "none"}
         What the region file holds; ``none`` leaves it out.
+    maps : {"fits", "zarr"}
+        Format of labels and probability: tile-compressed FITS, or Zarr in a zip archive.
     probability, preview : bool
         Also write the probability map, and a PNG.
     overwrite : bool
@@ -110,15 +118,15 @@ def write_detections(
     stem = stem or stem_of(detections.image.meta["name"])
     backend = detections.catalog.meta["backend"]
     paths = output_paths(
-        folder, stem, backend, formats=formats, regions=regions, probability=probability, preview=preview
+        folder, stem, backend, formats=formats, regions=regions, maps=maps, probability=probability, preview=preview
     )
     if not overwrite:
         refuse_existing(paths)
     writers = {form: _catalog_writer(detections, form) for form in formats}
     writers |= {
         "regions": lambda path: _write_regions(detections, path, regions),
-        "labels": lambda path: _write_map(detections, np.asarray(detections.labels, dtype=np.int32), path),
-        "probability": lambda path: _write_map(detections, detections.probability, path),
+        "labels": lambda path: _write_map(detections, np.asarray(detections.labels, dtype=np.int32), path, maps),
+        "probability": lambda path: _write_map(detections, detections.probability, path, maps),
         "preview": lambda path: _write_preview(detections, path),
     }
     write_all({path: writers[key] for key, path in paths.items()})
@@ -179,12 +187,15 @@ def _write_regions(detections, path, kind):
     path.write_text(ds9_text(detections, kind), encoding="ascii")
 
 
-def _write_map(detections, values, path):
+def _write_map(detections, values, path, form):
     header = fits.Header()
     if detections.image.wcs is not None:
         header = detections.image.wcs.to_header(relax=True)
     header["ORIGIN"] = "astroseg"
     header["BACKEND"] = detections.catalog.meta["backend"]
+    if form == "zarr":
+        write_zarr(values, header, path)
+        return
     lossless = "RICE_1" if values.dtype.kind == "i" else "GZIP_2"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

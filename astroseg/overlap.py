@@ -2,26 +2,30 @@
 
 The regions are always the same, pinned to the origin of the image, so that nothing depends on who searches them and
 when. An island belongs to the first region, in raster order, that owns a pixel of it and sees it; those of later
-regions that share a pixel with it are the same one. What is larger than the overlap is seen in part only.
+regions that share a pixel with it are the same one. An island that is cut off at the border of its region is searched
+again, in a region around all that is seen of it. One that is larger than a region stays cut, and has a flag; its
+sources are then taken one by one, from the regions that own their centres.
 """
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable, vstack
 
-from astroseg.catalog import complete, provenance
+from astroseg.background import standardize
+from astroseg.catalog import CUT, complete, provenance
 from astroseg.errors import NoDetectionsWarning
 from astroseg.mosaic import Mosaic, Place
-from astroseg.streaming import InMemory, Lost, Report, Shelf, run_kept, silent
-from astroseg.tiling import Region, Tile, plan_tiles
+from astroseg.streaming import InMemory, Lost, Report, Shelf, need_some, run_kept, silent
+from astroseg.tiling import Region, Tile, plan_tiles, widened
 
 if TYPE_CHECKING:
     from astroseg.finder import Detections, SourceFinder
@@ -29,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["Part", "search_regions"]
 
 CLAIMED = -1
+
+BORDER = 4  # pixels: a finder need not follow an object to the last one of its region
+
+GRID = 16  # pixels: regions begin at multiples of it, as networks with strides want it
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,8 @@ class Part:
         Every pixel of a source, as an index into the flattened image.
     source : 1-D `~numpy.ndarray` of int32
         Row of each pixel's source.
+    cut : 1-D `~numpy.ndarray` of bool
+        Whether the island of each source goes on beyond what the region sees.
     region : pair of slices
         That is owned.
     probability : 2-D `~numpy.ndarray` of float32 or None
@@ -52,6 +62,7 @@ class Part:
     catalog: QTable
     pixel: np.ndarray
     source: np.ndarray
+    cut: np.ndarray
     region: Region
     probability: np.ndarray | None = None
 
@@ -59,6 +70,33 @@ class Part:
     def n_sources(self) -> int:
         """Number of sources."""
         return len(self.catalog)
+
+    @property
+    def island(self) -> np.ndarray:
+        """Number of each source's island, from 0."""
+        return np.unique(np.asarray(self.catalog["island"]), return_inverse=True)[1]
+
+    @property
+    def centred(self) -> np.ndarray:
+        """Which sources have their centre in what the region owns."""
+        inside = np.ones(self.n_sources, dtype=bool)
+        for axis, part in zip("yx", self.region, strict=True):
+            place = self.catalog[f"{axis}_centroid"].value
+            inside &= (place >= part.start) & (place < part.stop)
+        return inside
+
+    def sharing(self, pixel: np.ndarray) -> np.ndarray:
+        """Which sources lie in islands that hold one of these pixels."""
+        return np.isin(self.island, self.island[self.source[np.isin(self.pixel, pixel)]])
+
+    def taken(self, rows: np.ndarray) -> Part:
+        """Some of the sources, of whole islands."""
+        inside = rows[self.source]
+        source = (np.cumsum(rows) - 1)[self.source[inside]].astype(np.int32)
+        return replace(
+            self, catalog=self.catalog[rows], pixel=self.pixel[inside], source=source, cut=self.cut[rows],
+            probability=None,
+        )  # fmt: skip
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The same as plain arrays."""
@@ -68,6 +106,7 @@ class Part:
             "catalog": np.frombuffer(text.getvalue().encode(), dtype=np.uint8),
             "pixel": self.pixel,
             "source": self.source,
+            "cut": self.cut,
             "region": np.array([(part.start, part.stop) for part in self.region]),
         }
         return arrays if self.probability is None else arrays | {"probability": self.probability}
@@ -77,7 +116,8 @@ class Part:
         """The inverse of `to_arrays`."""
         rows, columns = (slice(*map(int, part)) for part in arrays["region"])
         catalog = QTable.read(arrays["catalog"].tobytes().decode(), format="ascii.ecsv")
-        return cls(catalog, arrays["pixel"], arrays["source"], (rows, columns), arrays.get("probability"))
+        pixel, source, cut = (arrays[name] for name in ("pixel", "source", "cut"))
+        return cls(catalog, pixel, source, cut, (rows, columns), arrays.get("probability"))
 
 
 def search_regions(
@@ -95,7 +135,7 @@ def search_regions(
     finder : `~astroseg.SourceFinder`
         Its ``region`` and ``overlap`` say how the image is cut.
     mosaic : `~astroseg.mosaic.Mosaic`
-        With its background, unless the finder measures its own.
+        Its background is measured here, once for all regions, unless it was before or the finder measures its own.
     executor, shelf, report
         As those of `~astroseg.streaming.search`.
 
@@ -103,16 +143,75 @@ def search_regions(
     -------
     `~astroseg.Detections`, list of `~astroseg.streaming.Lost`
     """
+    if finder.background is not None and "background" not in mosaic.meta:
+        mosaic = standardize(mosaic, finder.background, executor=executor)
     shelf = shelf or InMemory()
+    work = _Work(finder, mosaic, shelf)
     tiles = list(plan_tiles(mosaic.shape, finder.region, finder.overlap))
-    kept, lost = run_kept(_Work(finder, mosaic, shelf), tiles, shelf, executor, report)
-    kept.sort(key=lambda pair: (pair[0].own[0].start, pair[0].own[1].start))
+    kept, lost = run_kept(work, tiles, shelf, executor, report)
+    need_some(kept, lost)
     merged = _Merged(shelf, mosaic.shape)
-    for _, item in kept:
-        merged.add(shelf.get(item))
+    parts = [merged.without_probability(part) for part in _fetched(kept, shelf)]
+    cut = np.unique(np.concatenate([part.pixel[part.cut[part.source]] for part in parts]))
+    again, _ = run_kept(work, _around(parts, cut, finder, mosaic.shape), shelf, executor, silent)
+    wider = []
+    for part in _fetched(again, shelf):  # what was lost of these stays cut
+        part.catalog.meta = {}  # what is noted of the regions around it says all
+        wider.append(part.taken(part.sharing(cut)))
+    for part in (*wider, *parts):
+        merged.add(part.taken(~part.cut))
+    pieces = [part.taken(part.cut) for part in (*wider, *parts)]
+    for piece in pieces:
+        piece.catalog.meta = {}  # noted above
+    for piece in pieces:
+        merged.add(piece.taken(piece.centred), alone=True)
+    for piece in pieces:
+        merged.add(piece.taken(~piece.centred), alone=True)
     return finder.noted(
         mosaic, merged.catalog(set(provenance(finder, mosaic))), merged.labels, merged.probability
     ), lost
+
+
+def _fetched(kept: list[tuple[Tile, Any]], shelf: Shelf) -> Iterator[Part]:
+    """What was found, in raster order, whoever was the first to find it."""
+    for _, item in sorted(kept, key=lambda pair: (pair[0].own[0].start, pair[0].own[1].start)):
+        yield shelf.get(item)
+
+
+def _around(parts: list[Part], cut: np.ndarray, finder: SourceFinder, shape: tuple[int, int]) -> list[Tile]:
+    """Regions around all that is seen of the islands that hold these pixels, but for those that would be too large."""
+    boxes: list[tuple[int, int, int, int]] = []
+    for part in parts if cut.size else ():
+        island = part.island
+        of_pixel = island[part.source]
+        for number in np.unique(island[part.sharing(cut)]):
+            row, column = np.divmod(part.pixel[of_pixel == number], shape[1])
+            boxes = _joined(boxes, (int(row.min()), int(row.max()), int(column.min()), int(column.max())))
+    tiles = []
+    for top, bottom, left, right in boxes:
+        own = slice(top, bottom + 1), slice(left, right + 1)
+        read = widened(_on_grid(own), finder.overlap, shape)
+        if max(part.stop - part.start for part in read) <= finder.region + 2 * finder.overlap:
+            tiles.append(Tile(own, read))
+    return tiles
+
+
+def _joined(boxes, box) -> list[tuple[int, int, int, int]]:
+    """Boxes with one more; those that meet become one."""
+    apart = []
+    for other in boxes:
+        meet = all(box[side] <= other[side + 1] and other[side] <= box[side + 1] for side in (0, 2))
+        if meet:
+            both = zip(box, other, strict=True)
+            box = tuple(max(pair) if number % 2 else min(pair) for number, pair in enumerate(both))
+        else:
+            apart.append(other)
+    return _joined(apart, box) if len(apart) < len(boxes) else [*boxes, box]
+
+
+def _on_grid(region: Region) -> Region:
+    rows, columns = (slice(part.start // GRID * GRID, -(-part.stop // GRID) * GRID) for part in region)
+    return rows, columns
 
 
 class _Merged:
@@ -129,21 +228,27 @@ class _Merged:
         self._islands: list[np.ndarray] = []  # of each source: the island's first pixel
         self._number = 0
 
-    def add(self, part: Part) -> None:
-        """Add what a region found and no earlier one did."""
+    def add(self, part: Part, *, alone: bool = False) -> None:
+        """Add what a region found and no earlier one did, by islands, or each source alone."""
         flat = self.labels.reshape(-1)
-        new, island = _unclaimed(part, flat)
+        new, island = _unclaimed(part, flat, alone=alone)
         inside = new[part.source]
         self._claimed.append(part.pixel[~inside])
         self._pixels.append(part.pixel[inside])
         self._sources.append(self._number + (np.cumsum(new) - 1)[part.source[inside]])
         self._islands.append(island[new])
-        self._catalogs.append(part.catalog[new])
+        catalog = part.catalog[new]
+        catalog["flags"] |= np.where(part.cut[new], CUT, 0)
+        self._catalogs.append(catalog)
         self._number += int(np.count_nonzero(new))
         flat[part.pixel] = CLAIMED  # also where they are more of an object that was taken before
+
+    def without_probability(self, part: Part) -> Part:
+        """Take the map of a region over; returns what is left."""
         if part.probability is not None:
             self.probability = self._map() if self.probability is None else self.probability
             self.probability[part.region] = part.probability
+        return replace(part, probability=None)
 
     def catalog(self, stamped: set[str]) -> QTable:
         """Number all sources by their first pixels, in the label image too."""
@@ -162,14 +267,15 @@ class _Merged:
         return catalog
 
 
-def _unclaimed(part: Part, flat) -> tuple[np.ndarray, np.ndarray]:
+def _unclaimed(part: Part, flat, *, alone: bool) -> tuple[np.ndarray, np.ndarray]:
     """Which sources of a part are new, and the first pixel of each source's island."""
-    island = np.unique(np.asarray(part.catalog["island"]), return_inverse=True)[1]
+    island = part.island
     first = np.full(island.max(initial=-1) + 1, flat.size)
     np.minimum.at(first, island[part.source], part.pixel)
-    taken = np.zeros(first.size, dtype=bool)
-    taken[island[part.source[flat[part.pixel] == CLAIMED]]] = True
-    return ~taken[island], first[island]
+    group = np.arange(part.n_sources) if alone else island
+    taken = np.zeros(part.n_sources, dtype=bool)
+    taken[group[part.source[flat[part.pixel] == CLAIMED]]] = True
+    return ~taken[group], first[island]
 
 
 def _stacked(catalogs: list[QTable], stamped: set[str]) -> QTable:
@@ -197,24 +303,33 @@ class _Work:
     def __call__(self, tile: Tile) -> Any:
         image = self.mosaic.cut(tile.read)
         if image.mask is not None and image.mask.all():
-            nothing = np.zeros(0, dtype=np.int64)
-            return self.shelf.put(tile, Part(complete(QTable(), image), nothing, nothing.astype(np.int32), tile.own))
+            pixel, source, cut = (np.zeros(0, dtype=kind) for kind in (np.int64, np.int32, bool))
+            return self.shelf.put(tile, Part(complete(QTable(), image), pixel, source, cut, tile.own))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NoDetectionsWarning)
             found = self.finder.find(image)
         row, column = np.nonzero(found.labels)
-        source = np.searchsorted(np.asarray(found.catalog["label"]), found.labels[row, column])
+        source = np.searchsorted(np.asarray(found.catalog["label"]), found.labels[row, column]).astype(np.int32)
+        place = Place.of(image)
+        pixel = (row + place.origin[0]) * np.int64(place.shape[1]) + column + place.origin[1]
+        island = np.asarray(found.catalog["island"])
+        beyond = np.isin(island, island[source[_at_border(tile, place, row, column)]])
         owned = np.zeros(image.shape, dtype=bool)
         owned[tile.crop] = True
-        island = np.asarray(found.catalog["island"])
         ours = np.isin(island, island[source[owned[row, column]]])
-        inside = ours[source]
-        place = Place.of(image)
-        pixel = (row[inside] + place.origin[0]) * np.int64(place.shape[1]) + column[inside] + place.origin[1]
-        catalog = _moved(found.catalog[ours], place)
-        probability = None if found.probability is None else np.array(found.probability[tile.crop])
-        source = (np.cumsum(ours) - 1)[source[inside]].astype(np.int32)
-        return self.shelf.put(tile, Part(catalog, pixel, source, tile.own, probability))
+        part = Part(_moved(found.catalog, place), pixel, source, beyond, tile.own).taken(ours)
+        if found.probability is not None:
+            part = replace(part, probability=np.array(found.probability[tile.crop]))
+        return self.shelf.put(tile, part)
+
+
+def _at_border(tile: Tile, place: Place, row, column) -> np.ndarray:
+    """Which pixels of a region lie at a border of it that is not one of the image."""
+    at = np.zeros(row.size, dtype=bool)
+    for read, length, where in zip(tile.read, place.shape, (row, column), strict=True):
+        at |= (read.start > 0) & (where < BORDER)
+        at |= (read.stop < length) & (where >= read.stop - read.start - BORDER)
+    return at
 
 
 def _moved(catalog: QTable, place: Place) -> QTable:

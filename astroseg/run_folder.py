@@ -67,7 +67,7 @@ class RunFolder:
         Returns
         -------
         list of str
-            What has changed since, where it was another search.
+            What has changed since, where it was another search that could have been gone on with.
 
         Raises
         ------
@@ -77,11 +77,11 @@ class RunFolder:
         before = self._manifest()
         changed = (
             []
-            if before is None
+            if before is None or fresh
             else sorted(key for key in {*before, *self.identity} if before.get(key) != self.identity.get(key))
         )
         with _clear(self.path):
-            if fresh or changed:
+            if (fresh or changed) and self.path.exists():
                 shutil.rmtree(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
             self._write(MANIFEST, lambda stream: stream.write(_text(self.identity).encode()))

@@ -130,7 +130,7 @@ class MosaicRun:
         changed = self.folder.open(fresh=self._fresh)
         if changed:
             warnings.warn(
-                f"{self.folder.path} holds an interrupted run with another {', '.join(changed)}: starting over.",
+                f"{self.folder.path} holds an interrupted run that differs in {', '.join(changed)}: starting over.",
                 AstrosegWarning,
                 stacklevel=3,
             )

@@ -23,7 +23,7 @@ from astroseg.tiling import Region, Tile, plan_tiles, run_tiles, split_tile
 if TYPE_CHECKING:
     from astroseg.finder import PixelFinder
 
-__all__ = ["Found", "InMemory", "Lost", "Report", "Shelf", "run_kept", "search", "silent"]
+__all__ = ["Found", "InMemory", "Lost", "Report", "Shelf", "need_some", "run_kept", "search", "silent"]
 
 Report = Callable[[int, int, int], None]
 
@@ -137,6 +137,7 @@ def search(
     tiles = list(plan_tiles(mosaic.shape, tile_size, halo))
     split = partial(split_tile, halo=halo, shape=mosaic.shape, smallest=SMALLEST)
     kept, lost = run_kept(_KeptTile(work, shelf), tiles, shelf, executor, report, split=split)
+    need_some(kept, lost)
     seams = join_islands((shelf.get(piece).unfinished for _, piece in kept), mosaic.shape, tile_size)
     closed = [piece for _, piece in run_tiles(work.seam, seams, executor)]
     pieces = [partial(shelf.get, piece) for _, piece in kept] + [partial(InMemory().get, piece) for piece in closed]
@@ -193,6 +194,13 @@ def run_kept(
         n_sources += item.n_sources
         report(len(kept), len(tiles), n_sources)
     return kept, lost
+
+
+def need_some(kept: Sequence[Any], lost: Sequence[Lost]) -> None:
+    """Raise `AstrosegError` where all of an image is lost."""
+    if lost and not kept:
+        msg = f"No part of the image could be searched: {lost[0].reason.rstrip('.')}."
+        raise AstrosegError(msg)
 
 
 def _is_accident(error: Exception) -> bool:

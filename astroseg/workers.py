@@ -20,7 +20,7 @@ from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any, Self
 
-from astroseg.errors import AstrosegWarning, WorkerLostError
+from astroseg.errors import AstrosegWarning, UsageError, WorkerLostError
 
 __all__ = ["DaskPool", "WorkerPool", "visible_gpus"]
 
@@ -50,7 +50,7 @@ class WorkerPool(Executor):
         self._units: queue.SimpleQueue = queue.SimpleQueue()
         self._workers: set[_Worker] = set()
         self._ended = False
-        threads = str(max((os.cpu_count() or 1) // n_workers, 1))
+        threads = str(max(_n_cores() // n_workers, 1))
         given = environments or [{}] * n_workers
         self._threads = [
             threading.Thread(target=self._serve, args=(dict.fromkeys(THREADS, threads) | given[number],), daemon=True)
@@ -111,6 +111,11 @@ class WorkerPool(Executor):
         if worker is not None:
             worker.kill()
             self._workers.discard(worker)
+
+
+def _n_cores() -> int:
+    """Cores that this process may use: a batch system grants some of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_gpus() -> list[str]:
@@ -219,10 +224,17 @@ class DaskPool(Executor):
     """
 
     def __init__(self, client: Any) -> None:
-        from distributed import Client
-
+        try:
+            from distributed import Client
+        except ImportError as error:
+            msg = "A Dask cluster needs distributed, which is not installed: pip install distributed"
+            raise UsageError(msg) from error
         self._own = isinstance(client, str)
-        self._client = Client(client) if self._own else client
+        try:
+            self._client = Client(client) if self._own else client
+        except (OSError, ValueError) as error:
+            msg = f"There is no Dask scheduler at {client}. 'dask scheduler' starts one, and prints its address."
+            raise UsageError(msg) from error
         self.window = 4 * max(sum(self._client.ncores().values()), 1)
         self._function: Any = None
         self._sent: Any = None

@@ -94,7 +94,7 @@ USAGE = [
     ("setting not on the list", "find IMAGE -b sigma:connectivity=6", "connectivity takes 8|4"),
     ("setting neither true nor false", "find IMAGE -b sigma:deblend=maybe", "deblend takes bool"),
     ("setting empty", "find IMAGE -b sigma:threshold=", "threshold takes float"),
-    ("format unknown", "find IMAGE -b sigma --format ecsv,docx", "'docx'. Choose from ecsv, votable, fits, csv"),
+    ("format unknown", "find IMAGE -b sigma --format ecsv,docx", "'docx'. Choose from ecsv, .*parquet, csv"),
     ("regions unknown", "find IMAGE -b sigma --regions circle", "'circle' is not one of"),
     ("mesh in words", "find IMAGE -b sigma --mesh fine", "'fine' is not a valid integer"),
     ("mesh of 0", "find IMAGE -b sigma --mesh 0", "at least 4 pixels wide, not 0"),

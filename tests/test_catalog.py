@@ -12,7 +12,7 @@ from astropy.io.votable import parse, ucd
 from astropy.table import QTable
 from helpers import gaussian, make_wcs
 
-from astroseg import AstrosegError, find, get_finder, read_catalog, read_image
+from astroseg import AstrosegError, catalog_files, find, get_finder, read_catalog, read_image
 from astroseg import catalog as cat
 from astroseg.catalog import COLUMNS, FORMATS, columns_for, complete, write_catalog
 
@@ -61,8 +61,10 @@ def test_complete_orders_fills_and_converts():
     assert table["flags"].dtype == np.int32
 
 
-@pytest.mark.parametrize("form", ["ecsv", "votable", "fits"])
+@pytest.mark.parametrize("form", ["ecsv", "votable", "fits", "parquet"])
 def test_a_catalogue_comes_back_as_it_went(catalog, form, tmp_path):
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
     path = tmp_path / f"cat{FORMATS[form]}"
     write_catalog(catalog, path, form)
     back = read_catalog(path)
@@ -75,8 +77,10 @@ def test_a_catalogue_comes_back_as_it_went(catalog, form, tmp_path):
         assert back[name].dtype.kind == catalog[name].dtype.kind
 
 
-@pytest.mark.parametrize("form", ["ecsv", "votable", "fits"])
+@pytest.mark.parametrize("form", ["ecsv", "votable", "fits", "parquet"])
 def test_units_texts_and_types_come_back(form, tmp_path):
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
     units = ["DN", "DN/s", "electron", "electron/s", "electron pix / s", "nmgy", "mJy/beam", "", "mag", "0.001 Jy"]
     table = QTable({f"flux{number}": [1.5, np.nan] * u.Unit(unit) for number, unit in enumerate(units)})
     table["note"] = ["a", "bc"]
@@ -94,6 +98,39 @@ def test_units_texts_and_types_come_back(form, tmp_path):
     assert back["flux1"].info.description is None
     assert (list(back["note"]), list(back["raw"])) == (["a", "bc"], ["x", "yz"])
     assert back["raw"].dtype.kind == "U"
+
+
+@pytest.mark.parametrize("form", ["ecsv", "csv", "parquet"])
+def test_many_rows_are_written_part_by_part(form, tmp_path, monkeypatch):
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
+    names = ["a, b", 'say "c"', "", "d e", "µ"]
+    table = QTable({"label": np.arange(5), "flux": [1.5, np.nan, 3e-300, -1, 0] * u.Jy, "note": names})
+    write_catalog(table, tmp_path / f"whole{FORMATS[form]}", form)
+    monkeypatch.setattr(catalog_files, "ROWS", 2)
+    monkeypatch.setattr(catalog_files, "GROUP", 2)
+    write_catalog(table, tmp_path / f"parts{FORMATS[form]}", form)
+    whole, parts = ((tmp_path / f"{name}{FORMATS[form]}") for name in ("whole", "parts"))
+    if form != "parquet":
+        assert parts.read_bytes() == whole.read_bytes()
+    back = read_catalog(parts)
+    for name in table.colnames:
+        expected = np.ma.filled(np.ma.asarray(read_catalog(whole)[name]), "")
+        np.testing.assert_array_equal(np.ma.filled(np.ma.asarray(back[name]), ""), expected)
+        if form == "parquet":
+            np.testing.assert_array_equal(np.asarray(back[name]), np.asarray(table[name]))
+
+
+def test_parquet_is_read_by_other_programs_and_needs_pyarrow(catalog, tmp_path, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    write_catalog(catalog, tmp_path / "cat.parquet", "parquet")
+    table = parquet.read_table(tmp_path / "cat.parquet")
+    assert table.column("flux").to_pylist() == catalog["flux"].value.tolist()
+    assert table.schema.field("flux").metadata[b"unit"] == b"Jy"
+    assert table.schema.field("flux").metadata[b"ucd"] == b"phot.flux.density"
+    monkeypatch.setattr(catalog_files.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(AstrosegError, match=r"needs pyarrow.*: pip install pyarrow"):
+        write_catalog(catalog, tmp_path / "cat.parquet", "parquet")
 
 
 def test_an_empty_text_comes_back_empty(tmp_path):
@@ -127,8 +164,9 @@ def test_other_programs_can_read_the_files(catalog, tmp_path):
 def test_bits_of_the_flags_have_names():
     names = (
         "EDGE", "BLANK", "SATURATED", "TOUCHING", "UNTRUSTED", "DEGENERATE", "UNTRAINED", "FRAGMENTED", "CONCAVE",
+        "CUT",
     )  # fmt: skip
-    assert [getattr(cat, name) for name in names] == list(cat.FLAGS) == [1 << bit for bit in range(9)]
+    assert [getattr(cat, name) for name in names] == list(cat.FLAGS) == [1 << bit for bit in range(10)]
 
 
 def test_provenance_says_what_was_done(catalog):
@@ -172,8 +210,8 @@ def test_what_is_no_catalogue_is_refused_in_one_line(name, content, fragment, tm
 
 
 def test_an_unknown_format_is_refused(catalog, tmp_path):
-    with pytest.raises(AstrosegError, match="ecsv, votable, fits, csv"):
-        write_catalog(catalog, tmp_path / "x", "parquet")
+    with pytest.raises(AstrosegError, match="ecsv, votable, fits, parquet, csv"):
+        write_catalog(catalog, tmp_path / "x", "hdf5")
 
 
 def test_a_catalogue_written_in_parts_is_the_same_file(catalog, tmp_path, monkeypatch):

@@ -125,7 +125,7 @@ def test_what_needs_the_whole_image_is_worked_out_in_parts(mosaic_file, tmp_path
 
 
 @pytest.mark.filterwarnings("ignore::astroseg.AstrosegWarning")
-@pytest.mark.parametrize("kind", ["compressed", "scaled", "four axes", "gzipped"])
+@pytest.mark.parametrize("kind", ["compressed", "scaled", "four axes", "gzipped", "zarr", "zarr group"])
 def test_other_kinds_of_files_are_read_by_regions(data, tmp_path, kind):
     header = make_wcs(SHAPE).to_header()
     path = tmp_path / "mosaic.fits"
@@ -135,6 +135,13 @@ def test_other_kinds_of_files_are_read_by_regions(data, tmp_path, kind):
         hdu = fits.PrimaryHDU(np.nan_to_num(data), header)
         hdu.scale("int16", bscale=0.01)
         hdu.writeto(path)
+    elif kind.startswith("zarr"):
+        zarr = pytest.importorskip("zarr")
+        path = path.with_suffix(".zarr")
+        store, name = (zarr.create_group(path), "sky") if kind == "zarr group" else (path, None)
+        like = {"shape": (1, *SHAPE), "dtype": "f4", "chunks": (1, 50, 64), "attributes": dict(header)}
+        array = store.create_array(name, **like) if name else zarr.create_array(store, **like)
+        array[0] = data
     elif kind == "gzipped":
         path = path.with_suffix(".fits.gz")
         fits.PrimaryHDU(data, header).writeto(path)
@@ -151,6 +158,34 @@ def test_other_kinds_of_files_are_read_by_regions(data, tmp_path, kind):
     np.testing.assert_array_equal(
         standardize(image).meta["background"].rms.values, standardize(mosaic).meta["background"].rms.values
     )
+
+
+@pytest.mark.filterwarnings("ignore::astroseg.AstrosegWarning")
+def test_labels_and_probability_as_zarr(data, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    found = Soft().find(read_image(np.nan_to_num(data) + 1, unit="Jy/beam", beam="8,8,0"))
+    found.write(tmp_path, stem="sky", probability=True, maps="zarr", regions="none")
+    for name, values in (("labels", found.labels), ("probability", found.probability)):
+        path = tmp_path / f"sky.soft.{name}.zarr.zip"
+        with zarr.storage.ZipStore(path) as store:
+            array = zarr.open_array(store, mode="r")
+            np.testing.assert_array_equal(array[:], values)
+            assert array.dtype == values.dtype
+            assert array.attrs["BACKEND"] == "soft"
+        np.testing.assert_array_equal(read_image(path, keep_zeros=True).data, values)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.filterwarnings("ignore::astroseg.AstrosegWarning")
+@pytest.mark.parametrize(("attribute", "says"), [("group", "no array.*none of two axes"), ("damaged", "Cannot read")])
+def test_zarr_that_holds_no_image_is_one_line(tmp_path, attribute, says):
+    zarr = pytest.importorskip("zarr")
+    path = tmp_path / "sky.zarr"
+    zarr.create_group(path).create_array("line", shape=(7,), dtype="f4")
+    if attribute == "damaged":
+        (path / "zarr.json").write_text("{")
+    with pytest.raises(ImageError, match=says):
+        open_mosaic(path)
 
 
 def test_a_finder_of_probabilities_gives_its_map(data):
@@ -211,6 +246,10 @@ def test_an_interrupted_run_goes_on_where_it_was(mosaic_file, tmp_path, monkeypa
     assert not folder.exists()
 
 
+def test_a_fresh_start_needs_nothing_to_start_from(mosaic_file, whole, tmp_path):
+    same(whole, search(mosaic_file, tmp_path / "run", fresh=True, tile_size=100))
+
+
 def stop_at_the_end(done, total, n_sources):
     if done == total:
         raise KeyboardInterrupt
@@ -237,7 +276,7 @@ def test_nothing_of_another_run_is_used(mosaic_file, tmp_path, change):
         run.find(tile_size=100, report=lambda *numbers: seen.append(numbers))
     assert seen[0] == (0, 12, 0)
     assert [str(note.message) for note in caught if "interrupted run" in str(note.message)] == (
-        [f"{folder} holds an interrupted run with another {word}: starting over."] if word else []
+        [f"{folder} holds an interrupted run that differs in {word}: starting over."] if word else []
     )
 
 
@@ -319,6 +358,48 @@ def test_a_tile_that_always_kills_is_split_and_at_last_reported(marked, tmp_path
     np.testing.assert_array_equal(far, found.labels[:, :280] > 0)
 
 
+def test_a_tile_that_kills_every_process_is_split_and_reported_with_its_place(marked, tmp_path):
+    finder = Deadly(how="kill", marks=str(tmp_path / "marks"), times=100)
+    with WorkerPool(2, timeout=60) as pool, MosaicRun(marked, finder, tmp_path / "run") as run:
+        found = run.find(tile_size=300, executor=pool)
+    (lost,) = found.catalog.meta["lost"]
+    assert (lost["x"], lost["y"]) == ([300, 339], [150, 299])
+    assert "SIGKILL, out of memory?" in lost["reason"]
+    x, y = 319.5, 224.5
+    np.testing.assert_allclose(lost["sky"], np.ravel(make_wcs(SHAPE).wcs_pix2world([[x, y]], 0)))
+    (tmp_path / "marks").write_text(101 * "x")
+    complete = finder.find(marked)
+    assert 0 < len(found) <= len(complete)
+    np.testing.assert_array_equal(found.labels[:, :280] > 0, complete.labels[:, :280] > 0)
+
+
+def test_nothing_left_is_an_error(marked, tmp_path):
+    class Never(Deadly):
+        name = "never"
+
+        def predict(self, batch, **prepared):
+            raise MemoryError
+
+    with (
+        pytest.raises(AstrosegError, match="No part of the image could be searched: MemoryError"),
+        MosaicRun(marked, Never(), tmp_path / "run") as run,
+    ):
+        run.find(tile_size=300)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(mosaic_file, tmp_path, capsys):
+    from astroseg.cli import main
+
+    (tmp_path / "file").touch()
+    words = ["find", str(mosaic_file), "--backend", "sigma", "--output", str(tmp_path / "file"), "--tile", "100"]
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("note:")]
+    assert len(lines) == 1
+    assert re.search("Cannot write into .*mosaic.sigma.run: ", lines[0])
+
+
 def test_errors_of_a_finder_are_not_taken_for_accidents(mosaic_file):
     class Wrong(PixelFinder):
         name = "wrong"
@@ -369,7 +450,7 @@ def test_the_seam_of_every_tile_has_sources(tmp_path):
 def test_the_command_line_resumes_what_was_cut_off_while_writing(mosaic_file, tmp_path, monkeypatch, capsys):
     from astroseg.cli import main
 
-    words = ["find", str(mosaic_file), "--backend", "sigma", "--output", str(tmp_path), "--quiet", "--tile", "100"]
+    words = ["find", str(mosaic_file), "--backend", "sigma", "--output", str(tmp_path), "--tile", "100"]
     with pytest.raises(SystemExit) as stop:
         main(words)
     assert stop.value.code == 0
@@ -385,6 +466,7 @@ def test_the_command_line_resumes_what_was_cut_off_while_writing(mosaic_file, tm
         with pytest.raises(SystemExit) as stop:
             main(words)
     assert stop.value.code == 130
+    assert "mosaic.sigma.run: the same command goes on with it." in capsys.readouterr().err
     assert json.loads((tmp_path / "mosaic.sigma.run/manifest.json").read_text())["parameters"]["threshold"] == 5
     (tmp_path / "mosaic.sigma.reg").write_text("of the run that was cut off")
     with pytest.raises(SystemExit) as stop:
@@ -405,6 +487,17 @@ def test_dask_changes_nothing(mosaic_file, whole, tmp_path):
         same(whole, search(mosaic_file, tmp_path / "run", tile_size=100, executor=pool))
         with pytest.raises(ZeroDivisionError):
             pool.submit(divmod, 7, 0).result()
+
+
+def test_no_scheduler_is_one_line():
+    dask = pytest.importorskip("dask")
+    pytest.importorskip("distributed")
+    from astroseg.workers import DaskPool
+
+    with dask.config.set({"distributed.comm.timeouts.connect": 0.5}):
+        for address in ("tcp://127.0.0.1:9", "nowhere"):
+            with pytest.raises(UsageError, match=f"no Dask scheduler at {address}"):
+                DaskPool(address)
 
 
 def test_a_killed_command_given_again_ends_as_if_nothing_had_been(mosaic_file, whole, tmp_path):

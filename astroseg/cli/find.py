@@ -49,13 +49,22 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--weights", metavar="FILE|NAME", help="Short for --set weights=...")
 @click.option("--output", "-o", "folder", default=".", metavar="DIR", help="Where the files go. Default: here.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
-@click.option("--format", "formats", default="ecsv", metavar="LIST", help="Of the catalogue: ecsv, votable, fits, csv.")
+@click.option(
+    "--format", "formats", default="ecsv", metavar="LIST", help="Of the catalogue: ecsv, votable, fits, parquet, csv."
+)
 @click.option(
     "--regions",
     type=click.Choice(["ellipse", "polygon", "box", "none"]),
     default="ellipse",
     show_default=True,
     help="What the DS9 region file holds.",
+)
+@click.option(
+    "--maps",
+    type=click.Choice(["fits", "zarr"]),
+    default="fits",
+    show_default=True,
+    help="Format of labels and probability.",
 )
 @image_options
 @click.option(
@@ -207,6 +216,7 @@ def _one(
     formats: list[str],
     overwrite: bool,
     regions: str,
+    maps: str,
     probability: bool,
     preview: bool,
     quiet: bool,
@@ -226,7 +236,13 @@ def _one(
         msg = f"The finder '{name}' gives no probability, only a threshold; leave --probability out."
         raise UsageError(msg)
     prompts = {key: value for key, value in (("points", points), ("channels", channels)) if value}
-    wanted: dict[str, Any] = {"formats": formats, "regions": regions, "probability": probability, "preview": preview}
+    wanted: dict[str, Any] = {
+        "formats": formats,
+        "regions": regions,
+        "maps": maps,
+        "probability": probability,
+        "preview": preview,
+    }
     paths = output_paths(folder, stem_of(path), name, **wanted)
     run_folder = folder / f"{stem_of(path)}.{name}.run"
     if not overwrite and not (run_folder / WRITING).exists():
@@ -272,9 +288,15 @@ def _found(
         again = run.folder.was_writing
         if again:
             remove_drafts(run_folder.parent, run_folder.stem)
-        detections = run.find(tile_size=tile_size, executor=executor, report=report)
-        run.folder.begin_writing()
-        yield detections, again
+        try:
+            detections = run.find(tile_size=tile_size, executor=executor, report=report)
+            run.folder.begin_writing()
+            yield detections, again
+        except KeyboardInterrupt:
+            if run_folder.exists():
+                kept = f"What is found so far is in {run_folder}: the same command goes on with it."
+                warnings.warn(kept, AstrosegWarning, stacklevel=2)
+            raise
 
 
 def _lost(part: dict[str, Any]) -> str:
