@@ -83,10 +83,21 @@ def write_parts(parts: Iterable[QTable], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
         for number, part in enumerate(parts):
             text = io.StringIO()
-            part.write(text, format="ascii.ecsv")
+            (part if number else _sharing_units(part)).write(text, format="ascii.ecsv")
             # Only the first part says what the columns are: comments, and a line of names.
             stream.write(text.getvalue() if number == 0 else _after_header(text.getvalue()))
             gc.collect()  # astropy's writer leaves its texts in cycles, 2 kB a row
+
+
+def _sharing_units(catalog: QTable) -> QTable:
+    """The same with one object for equal units: YAML writes one that comes again another way than one that is equal."""
+    units: dict[u.UnitBase, u.UnitBase] = {}
+    shared = catalog.copy(copy_data=False)
+    for name, column in catalog.items():
+        if type(column) is u.Quantity:
+            shared[name] = u.Quantity(column.value, units.setdefault(column.unit, column.unit), copy=False)
+            shared[name].info = column.info
+    return shared
 
 
 def _after_header(lines: str) -> str:

@@ -222,3 +222,18 @@ def test_a_catalogue_written_in_parts_is_the_same_file(catalog, tmp_path, monkey
     assert len(catalog) == 2
     assert (tmp_path / "parts.ecsv").read_bytes() == (tmp_path / "whole.ecsv").read_bytes()
     assert len(read_catalog(tmp_path / "empty.ecsv")) == 0
+
+
+def test_equal_units_are_written_alike_whether_they_are_one_object_or_two(tmp_path):
+    unit = u.Unit("Jy / beam")
+    tables = [
+        QTable({"peak_flux": [1.0] * first, "local_rms": [0.1] * second})
+        for first, second in ((unit, unit), (u.Unit("Jy / beam"), u.Unit("Jy / beam")))
+    ]
+    texts = []
+    for number, table in enumerate(tables):
+        table["peak_flux"].info.description = "Peak"
+        write_catalog(table, tmp_path / f"{number}.ecsv")
+        texts.append((tmp_path / f"{number}.ecsv").read_text())
+    assert texts[0] == texts[1]
+    assert "Peak" in texts[0]
