@@ -1,4 +1,4 @@
-"""The core's own plugin: its finders come in by the same door as everybody's.
+"""The core's own plugin: its finders and restorers come in by the same door as everybody's.
 
 Naming is not importing: this module stays as light as a stranger's should be.
 """
@@ -18,3 +18,9 @@ def register_finders(register: Callable[[str, str, str], None]) -> None:
     register("yen", "astroseg.threshold:YenFinder", "Yen's histogram threshold (maximum correlation)")
     register("otsu", "astroseg.threshold:OtsuFinder", "Otsu's histogram threshold (least variance)")
     register("triangle", "astroseg.threshold:TriangleFinder", "The triangle histogram threshold")
+
+
+@hookimpl
+def register_restorers(register: Callable[[str, str, str], None]) -> None:
+    """Register the restorers of the core."""
+    register("clean", "astroseg.clean:CleanRestorer", "Points at the brightest residual, one after the other (Högbom)")

@@ -3,6 +3,8 @@
 Of the result, ``meta["beam"]`` is a `~astroseg.Beam` or `None`, ``meta["name"]`` what to call the
 image in messages, ``meta["path"]`` the file or `None`, ``meta["header"]`` the FITS header. ``mask``
 is True where a pixel is blank (not finite, masked by the user, or part of a large area of zeros).
+``psf`` is the point spread function, where the file has an extension of that name, and
+``meta["visibilities"]`` the `~astroseg.visibilities.Visibilities` that it was made of, where it holds them.
 """
 
 from __future__ import annotations
@@ -238,7 +240,9 @@ def _from_file(path: Path, hdu, plane, unit, *, lazy: bool = False) -> CCDData:
                 name = os.fsencode(path.name).decode(errors="replace")
                 chosen = _choose_hdu(hdul, hdu, name)
                 chosen.verify("silentfix+ignore")  # a text without quotes, for one
-                return _from_hdu(chosen, hdul, plane, unit, name, path, lazy=lazy)
+                image = _from_hdu(chosen, hdul, plane, unit, name, path, lazy=lazy)
+                _add_companions(image, chosen, hdul)
+                return image
     except (AstrosegError, AstrosegWarning):
         raise
     except PermissionError as error:
@@ -247,6 +251,25 @@ def _from_file(path: Path, hdu, plane, unit, *, lazy: bool = False) -> CCDData:
     except Exception as error:
         msg = f"Cannot read {path}: {trouble(error)}."
         raise ImageError(msg) from error
+
+
+def _add_companions(image: CCDData, chosen, hdul) -> None:
+    """What belongs to the image and lies in the same file: a point spread function, visibilities."""
+    for hdu in hdul:
+        if hdu is not chosen and _is_psf(hdu):
+            image.psf = np.array(hdu.data)
+        columns = {column.name.lower() for column in getattr(hdu, "columns", ())}
+        if {"u", "v"} <= columns and columns & {"re", "obsvis"}:
+            from astroseg.visibilities import visibilities_in
+
+            try:
+                image.meta["visibilities"] = visibilities_in(hdul, image.meta["name"])
+            except ImageError as error:  # the image is one all the same
+                warnings.warn(str(error), AstrosegWarning, stacklevel=5)
+
+
+def _is_psf(hdu) -> bool:
+    return hdu.name == "PSF" and hdu.is_image and len(hdu.shape) == 2
 
 
 def _choose_hdu(hdul, hdu, name):
@@ -263,6 +286,7 @@ def _choose_hdu(hdul, hdu, name):
         msg = f"{name} holds no image, only {', '.join(type(item).__name__.lstrip('_') for item in hdul)}."
         raise ImageError(msg)
     planar = [pair for pair in images if len(pair[1].shape) > 1] or images
+    planar = [pair for pair in planar if not _is_psf(pair[1])] or planar
     if len(planar) > 1:
         warnings.warn(
             f"{name} holds {len(planar)} images; reading HDU {planar[0][0]}. Choose another with --hdu.",
@@ -340,6 +364,8 @@ def _from_nddata(source, plane) -> CCDData:
     psf = getattr(source, "psf", None)
     if psf is not None:
         image.psf = np.asarray(psf)
+    if "visibilities" in meta:
+        image.meta["visibilities"] = meta["visibilities"]
     return image
 
 

@@ -6,7 +6,7 @@ import contextlib
 import glob
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -133,7 +133,7 @@ def write_detections(
     return list(paths.values())
 
 
-def write_all(jobs: dict[Path, Callable[[Path], None]]) -> None:
+def write_all(jobs: Mapping[Path, Callable[[Path], object]]) -> None:
     """Write files under temporary names beside their own, and rename them when all of them are complete.
 
     Parameters

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import astropy.units as u
 import numpy as np
+from astropy.nddata import CCDData
 from astropy.visualization.wcsaxes import WCSAxes
 from matplotlib import colormaps
 from matplotlib.collections import LineCollection
@@ -22,19 +23,19 @@ from astroseg.background import MAD_TO_SIGMA
 from astroseg.beam import FWHM_PER_SIGMA
 from astroseg.contours import trace_labels
 from astroseg.header import sky_kind
+from astroseg.restoration import fidelity_text
 from astroseg.sky import beam_covariance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from astropy.nddata import CCDData
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
     from astroseg.finder import Detections
 
-__all__ = ["plot_detections", "save_preview"]
+__all__ = ["plot_detections", "save_preview", "save_restored"]
 
 COLOR_MAP = "inferno"  # perceptually uniform, dark to bright
 DETECTION = "#3be8ff"  # seen against all of it, with any kind of colour vision
@@ -95,24 +96,9 @@ def plot_detections(
         from matplotlib import pyplot as plt
 
         ax = _new_axes(image, plt.figure)
-    picture, extent = _reduced(image)
-    norm = _norm(picture, vmin, vmax)
-    shown = ax.imshow(
-        picture,
-        origin="lower",
-        extent=extent,
-        norm=norm,
-        cmap=colormaps[cmap].with_extremes(bad=BLANK),
-        interpolation="nearest",
-        aspect="equal" if _aspect(image) < 8 else "auto",
-    )
+    _show(ax, image, vmin=vmin, vmax=vmax, cmap=cmap)
     numbered = len(detections) <= MAX_NUMBERED if labels is None else labels
     _outline(ax, detections, color=color, numbered=numbered)
-    _draw_beam(ax, image)
-    ax.set_xlim(-0.5, image.shape[1] - 0.5)
-    ax.set_ylim(-0.5, image.shape[0] - 0.5)
-    _name_axes(ax, image)
-    _add_colorbar(ax, shown, norm, image.unit)
     count = len(detections)
     backend = detections.catalog.meta.get("backend", "unknown finder")
     ax.set_title(f"{image.meta['name']}\n{backend}: {count:,} source{'' if count == 1 else 's'}", fontsize="medium")
@@ -135,6 +121,56 @@ def save_preview(detections: Detections, path: str | Path) -> None:
         # One dot per pixel of the picture, within reason.
         dpi = np.clip(max(detections.image.shape) / PICTURE_INCHES, 150, MAX_SIDE / PICTURE_INCHES)
         canvas.print_figure(path, format="png", dpi=dpi, bbox_inches="tight")
+
+
+def save_restored(image: CCDData, restored: CCDData, path: str | Path) -> None:
+    """Write a PNG of an image before and after restoration, and of what is left.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+        The dirty image.
+    restored : `~astropy.nddata.CCDData`
+        What a restorer made of it.
+    path : path
+        Overwritten. A PNG whatever its name ends in.
+    """
+    pictures = {"before": image, "after": restored}
+    if "residual" in restored.meta:
+        left = CCDData(restored.meta["residual"], unit=image.unit, wcs=image.wcs, mask=restored.mask)
+        pictures["residual: " + fidelity_text(restored.meta["fidelity"], image.unit)] = left
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        figure = Figure(figsize=(len(pictures) * PICTURE_INCHES, PICTURE_INCHES), layout="constrained")
+        figure.suptitle(image.meta["name"])
+        for number, (title, one) in enumerate(pictures.items(), start=1):
+            has_sky = sky_kind(one.wcs) != "pixel"
+            ax = figure.add_subplot(1, len(pictures), number, **({"projection": one.wcs.deepcopy()} if has_sky else {}))
+            _show(ax, one)
+            ax.set_title(title, fontsize="medium")
+        figure.canvas.print_figure(path, format="png", dpi=100)
+
+
+def _show(
+    ax: Axes, image: CCDData, *, vmin: float | None = None, vmax: float | None = None, cmap: str = COLOR_MAP
+) -> None:
+    """Draw an image with its beam, axes and colour bar."""
+    picture, extent = _reduced(image)
+    norm = _norm(picture, vmin, vmax)
+    shown = ax.imshow(
+        picture,
+        origin="lower",
+        extent=extent,
+        norm=norm,
+        cmap=colormaps[cmap].with_extremes(bad=BLANK),
+        interpolation="nearest",
+        aspect="equal" if _aspect(image) < 8 else "auto",
+    )
+    _draw_beam(ax, image)
+    ax.set_xlim(-0.5, image.shape[1] - 0.5)
+    ax.set_ylim(-0.5, image.shape[0] - 0.5)
+    _name_axes(ax, image)
+    _add_colorbar(ax, shown, norm, image.unit)
 
 
 def _aspect(image: CCDData) -> float:

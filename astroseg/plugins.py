@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OURS",
+    "OUR_RESTORERS",
     "OUR_TRAINERS",
     "Registration",
     "add_commands",
@@ -46,9 +47,14 @@ OURS = {
     "cae": "./plugins/astroseg-networks",
     "continunet": "./plugins/astroseg-networks",
     "dextr": "./plugins/astroseg-networks",
+    "pix2pix": "./plugins/astroseg-networks",
 }
+#: Restorer of this project -> where it lives.
+OUR_RESTORERS = dict.fromkeys(("pix2pix", "unrolled"), "./plugins/astroseg-networks")
 #: Trainer of this project -> what pip is to install: with the extra that a finder does not need.
-OUR_TRAINERS = dict.fromkeys(("unet", "vae", "cae", "continunet", "dextr"), "'./plugins/astroseg-networks[train]'")
+OUR_TRAINERS = dict.fromkeys(
+    ("unet", "vae", "cae", "continunet", "dextr", "pix2pix", "unrolled"), "'./plugins/astroseg-networks[train]'"
+)
 
 
 @dataclass
@@ -314,7 +320,7 @@ def _make(name, kind, options):
 def _unknown(name, kind, entries) -> str:
     names = sorted(entries)
     installed = f"Installed: {', '.join(names) or 'none'}."
-    ours = {"finder": OURS, "trainer": OUR_TRAINERS}.get(kind, {})
+    ours = {"finder": OURS, "restorer": OUR_RESTORERS, "trainer": OUR_TRAINERS}.get(kind, {})
     if name in ours:
         return (
             f"The {kind} '{name}' is not installed. From a checkout of astroseg: "

@@ -24,7 +24,7 @@ from astroseg.testing import CHECKS, RESTORER_CHECKS
 
 HERE = Path(__file__).parent
 PART = re.compile(r"(?<=^\.\. generated: )(?P<name>\w+)\n.*?(?=^\.\. end$)", re.DOTALL | re.MULTILINE)
-FINDERS = ("sigma", "peaks", "yen", "otsu", "triangle")
+BACKENDS = {"finder": ("sigma", "peaks", "yen", "otsu", "triangle"), "restorer": ("clean",)}
 UNITS = {
     "": "",
     "image": "of the image",
@@ -95,9 +95,9 @@ def write_scores() -> Iterator[str]:
 
 
 def write_finders() -> Iterator[str]:
-    """Options of the finders of the core."""
-    for name in FINDERS:
-        cls = load_class(name, "finder")
+    """Options of the finders and restorers of the core."""
+    for name, kind in ((name, kind) for kind, names in BACKENDS.items() for name in names):
+        cls = load_class(name, kind)
         yield from (name, "-" * len(name), "", (cls.__doc__ or "").splitlines()[0], "")
         rows = [
             (f"``{key}``", option.kind, f"``{option.default}``", option.unit, option.meaning)

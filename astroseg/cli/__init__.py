@@ -23,6 +23,8 @@ INTERRUPTED = 130
 
 # Command -> module that holds it (as `command`), and the line that --help shows.
 COMMANDS = {
+    "image": ("astroseg.cli.image", "Make the dirty map of visibilities."),
+    "restore": ("astroseg.cli.restore", "Restore a dirty image: CLEAN and other methods."),
     "find": ("astroseg.cli.find", "Find the sources of one or more images."),
     "backends": ("astroseg.cli.backends", "List the finders, restorers and trainers, or the options of one."),
     "cite": ("astroseg.cli.cite", "Print what to cite for a backend."),

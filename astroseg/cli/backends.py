@@ -24,7 +24,9 @@ def command(name: str | None, as_json: bool, debug: bool) -> None:  # noqa: ARG0
     entries = registrations()
     if name is not None:
         kinds = [entry.kind for entry in entries if entry.name == name] or ["finder"]
-        show_options(load_class(name, kinds[0]), kinds[0], as_json=as_json)
+        shown = [kind for kind in kinds if kind != "trainer"] or kinds
+        for kind in shown[:1] if as_json else shown:  # a finder and a restorer may share a name
+            show_options(load_class(name, kind), kind, as_json=as_json)
         if "trainer" in kinds[1:] and not as_json:
             click.echo(f"It can be trained: astroseg train {name} --options")
     elif as_json:
@@ -85,7 +87,10 @@ def show_options(cls: type[Configurable], kind: str, *, as_json: bool = False) -
     for option in options.values():
         _show_option(option)
     if options:
-        command = f"train {cls.name}" if kind == "trainer" else f"find image.fits --backend {cls.name}"
+        command = {
+            "trainer": f"train {cls.name}",
+            "restorer": f"restore image.fits --output restored.fits --with {cls.name}",
+        }.get(kind, f"find image.fits --backend {cls.name}")
         click.echo(f"\nExample: astroseg {command} --set {next(iter(options))}=VALUE")
     else:
         click.echo("It has no options.")

@@ -12,8 +12,11 @@ from astroseg.errors import AstrosegError
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the backend; may be repeated."
 )
+@click.option(
+    "--kind", type=click.Choice(["finder", "restorer"]), help="Which, where both have the name. Default: the finder."
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-def command(backend: str, settings: tuple[str, ...], debug: bool) -> None:  # noqa: ARG001, FBT001 - click passes it
+def command(backend: str, settings: tuple[str, ...], kind: str | None, debug: bool) -> None:  # noqa: ARG001, FBT001 - click passes it
     """Run the conformance kit on a finder or restorer, and say what each check found."""
     from rich.console import Console
     from rich.markup import escape
@@ -23,7 +26,7 @@ def command(backend: str, settings: tuple[str, ...], debug: bool) -> None:  # no
     from astroseg.testing import run_checks
 
     name, choices = parse_backend(backend, settings)
-    kind = next((entry.kind for entry in registrations() if entry.name == name), "finder")
+    kind = kind or next((entry.kind for entry in registrations() if entry.name == name), "finder")
     results = run_checks(load_class(name, kind).from_text(choices))
     console = Console(highlight=False)
     colours = {"passed": "green", "failed": "red"}

@@ -17,13 +17,15 @@ import click
 from astroseg.errors import AstrosegWarning, UsageError
 
 PARTLY = 3
-_IMAGE_OPTIONS = (
+_READING = (
     click.option("--hdu", metavar="N|NAME", help="FITS extension. Default: the first image."),
     click.option("--plane", metavar="N[,N]", help="0-based index along each axis that is neither sky nor of length 1."),
     click.option("--unit", metavar="UNIT", help="Overrules the unit of the header, e.g. Jy/beam."),
     click.option("--beam", metavar="MAJ,MIN,PA", help="Overrules the beam of the header; arcsec, arcsec, deg."),
     click.option("--mask", metavar="FILE", help="Pixels that are not 0 there are blank."),
     click.option("--keep-zeros", is_flag=True, help="Large areas of exact zeros are data, not blank."),
+)
+_MEASURING = (
     click.option(
         "--background", metavar="mesh|constant|none|FILE", help="Default: what suits the finder, mostly mesh."
     ),
@@ -34,7 +36,14 @@ _IMAGE_OPTIONS = (
 
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say how to read an image, and how to measure its background and noise."""
-    for option in reversed(_IMAGE_OPTIONS):
+    for option in reversed((*_READING, *_MEASURING)):
+        command = option(command)
+    return command
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how to read an image."""
+    for option in reversed(_READING):
         command = option(command)
     return command
 
@@ -75,6 +84,8 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--channel", "channels", multiple=True, metavar="FILE", help="Another image on the same grid; may be repeated."
 )
+@click.option("--psf", metavar="FILE", help="Point spread function, for finders that restore the image first.")
+@click.option("--visibilities", metavar="FILE", help="What the image was made of, for finders that restore it first.")
 @click.option("--probability", is_flag=True, help="Write the probability map too.")
 @click.option("--preview", is_flag=True, help="Write a PNG with the detections drawn over the image.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Processes that search the tiles.")
@@ -223,6 +234,8 @@ def _one(
     debug: bool,
     points: str | None,
     channels: tuple[str, ...],
+    psf: str | None,
+    visibilities: str | None,
     **options: Any,
 ) -> int:
     """Find, write and report one image; returns its exit status."""
@@ -235,7 +248,8 @@ def _one(
     if probability and not getattr(finder, "is_probability", True):
         msg = f"The finder '{name}' gives no probability, only a threshold; leave --probability out."
         raise UsageError(msg)
-    prompts = {key: value for key, value in (("points", points), ("channels", channels)) if value}
+    given = {"points": points, "channels": channels, "psf": psf, "visibilities": visibilities}
+    prompts = {key: value for key, value in given.items() if value}
     wanted: dict[str, Any] = {
         "formats": formats,
         "regions": regions,

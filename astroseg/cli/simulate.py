@@ -50,6 +50,22 @@ def radio(preset: str, density: float | None, pairs: tuple[str, ...], **common: 
     _make(simulate_radio, common, preset=preset, **options)
 
 
+@command.command("array")
+@click.option("--array", default="vla", show_default=True, metavar="NAME", help="Like that: vla or meerkat.")
+@click.option("--density", default=1000.0, show_default=True, help="Sources per megapixel.")
+@click.option("--hours", default=2.0, show_default=True, help="How long the field is followed.")
+@click.option("--set", "pairs", multiple=True, metavar="NAME=NUMBER",
+              help="Any other setting: beam=4 (pixels), pixel=1 (arcsec), rms=1e-5 (Jy/beam), "
+              "brightest=1e-2 (Jy).")  # fmt: skip
+@_common("array", 128)
+def array(pairs: tuple[str, ...], **options: Any) -> None:
+    """Make a radio field as an array of antennas sees it: a dirty map, with its dirty beam."""
+    from astroseg.simulate.array import simulate_array
+
+    common = {key: options.pop(key) for key in ("seed", "size", "stem", "overwrite", "debug")}
+    _make(simulate_array, common, **options, **dict(map(_pair, pairs)))
+
+
 @command.command("mosaic")
 @click.option("--preset", default="compact", show_default=True, metavar="NAME", help="As that of 'radio'.")
 @click.option("--density", type=float, help="Sources per megapixel.  [default: the preset's]")
@@ -90,12 +106,13 @@ def solar(channel: str, **common: Any) -> None:
 
 @command.command("xray")
 @click.option("--counts", default=2000.0, show_default=True, help="Mean number of photons behind each pair of grids.")
+@click.option("--sources", type=int, help="How many sources, 1 to 3.  [default: each as likely]")
 @_common("xray", 129)
-def xray(counts: float, **common: Any) -> None:
+def xray(counts: float, sources: int | None, **common: Any) -> None:
     """Make the dirty map of a flare, from 24 visibilities."""
     from astroseg.simulate.xray import simulate_xray
 
-    _make(simulate_xray, common, counts=counts)
+    _make(simulate_xray, common, counts=counts, sources=sources)
 
 
 def _pair(text: str) -> tuple[str, float]:

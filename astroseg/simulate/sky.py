@@ -15,6 +15,7 @@ from astropy.table import QTable
 from astroseg.catalog import write_catalog
 from astroseg.errors import UsageError
 from astroseg.output import write_all
+from astroseg.restoration import add_beam, dirty_hdus
 
 __all__ = ["Sky", "check_size"]
 
@@ -65,7 +66,7 @@ class Sky:
         stem, header = Path(stem), self.header()
         packed = {"compression_type": "GZIP_2", "quantize_level": 0}
         jobs = {
-            ".fits": fits.PrimaryHDU(self.image.data, header).writeto,
+            ".fits": dirty_hdus(self.image, header).writeto,
             ".model.fits": fits.CompImageHDU(self.model, header, **packed).writeto,
             ".truth.ecsv": partial(write_catalog, self.truth),
             ".truth.labels.fits": fits.CompImageHDU(self.labels, self.image.wcs.to_header(), "RICE_1").writeto,
@@ -91,10 +92,7 @@ def sky_header(image: CCDData, made: dict[str, Any]) -> fits.Header:
     """
     header = image.wcs.to_header()
     header["BUNIT"] = image.unit.to_string()
-    beam = image.meta.get("beam")
-    if beam is not None:
-        for key, value in (("BMAJ", beam.major), ("BMIN", beam.minor), ("BPA", beam.pa)):
-            header[key] = value.to_value("deg")
+    add_beam(header, image)
     if image.unit.is_equivalent("Jy/beam"):
         header["RESTFRQ"] = (1.4e9, "[Hz] PyBDSF asks for it")
     header["ORIGIN"] = "astroseg simulation"

@@ -2,53 +2,35 @@
 
 The instrument is like STIX (Krucker et al. 2020, A&A 642, A15): 24 pairs of grids sample 8 spatial frequencies at three
 angles each, and the moire pattern behind each pair is counted in four detector pixels, whose differences are the real
-and imaginary part of a visibility. The frequencies and angles are regular ones, not those of the real grids.
+and imaginary part of a visibility (Massa et al. 2023, Sol. Phys. 298, 114). Resolutions and angles are those of the
+design, which the real grids meet to about a percent and a degree.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import astropy.units as u
 import numpy as np
-from astropy.nddata import CCDData
 from astropy.table import QTable
 from astropy.wcs import WCS
 
-from astroseg.beam import FWHM_PER_SIGMA, Beam
+from astroseg.beam import FWHM_PER_SIGMA
 from astroseg.catalog import complete
 from astroseg.errors import UsageError
 from astroseg.simulate.sky import Sky, check_size
 from astroseg.simulate.stamps import Parts, draw_stamps
 from astroseg.sky import to_sky
+from astroseg.visibilities import Visibilities, dirty_map
 
-__all__ = ["Visibilities", "observe", "simulate_xray"]
+__all__ = ["observe", "simulate_xray"]
 
 FINEST, COARSEST = 14.7, 179.8  # arcsec: resolution (half a period) of the finest and coarsest grids
 RESOLUTIONS, ANGLES = 8, 3
+FIRST, TURN = np.radians((50, 20))  # angle of the finest grids, and from one resolution to the next
 MODULATION = 2 * np.sqrt(2) / np.pi  # a quarter of a period, the width of a detector pixel, blurs a sine by this
 CENTRE = (400.0, -250.0)  # arcsec, of the image
+DATE = "2024-01-01T00:00:00"
 ARC = 15  # Gaussians in a loop
-
-
-@dataclass(frozen=True)
-class Visibilities:
-    """What the instrument measures.
-
-    Parameters
-    ----------
-    u, v : 1-D `~numpy.ndarray`, 1 / arcsec
-        Spatial frequencies towards solar west and north.
-    value : 1-D `~numpy.ndarray` of complex
-        In counts: sum of ``brightness * exp(2 pi i (u x + v y))``.
-    error : 1-D `~numpy.ndarray`
-        Standard error of the real and of the imaginary part.
-    """
-
-    u: np.ndarray
-    v: np.ndarray
-    value: np.ndarray
-    error: np.ndarray
+NUMBERS = (1, 2, 3)  # of sources
 
 
 def simulate_xray(
@@ -58,6 +40,7 @@ def simulate_xray(
     counts: float = 2000.0,
     pixel: float = 2.0,
     isophote: float = 2.0,
+    sources: int | None = None,
 ) -> Sky:
     """Make the dirty map of a flare of one to three sources, footpoints and loops.
 
@@ -72,14 +55,16 @@ def simulate_xray(
     pixel : float, arcsec
     isophote : float, in units of the noise
         Level that bounds the truth labels.
+    sources : int, optional
+        How many, 1 to 3; by default each number is as likely as the others.
 
     Returns
     -------
     `~astroseg.simulate.sky.Sky`
         The image is the dirty map, full of sidelobes: a source of S counts has a peak of S. The model is what
         perfect deconvolution would give: the sources convolved with a Gaussian as wide as the finest grids resolve.
-        ``image.meta["visibilities"]`` are the `Visibilities`, ``image.psf`` is the dirty beam. The truth has the
-        columns ``simulate_kind`` and ``simulate_counts``.
+        ``image.meta["visibilities"]`` are the `~astroseg.visibilities.Visibilities`, ``image.psf`` is the dirty beam.
+        The truth has the columns ``simulate_kind`` and ``simulate_counts``.
 
     Examples
     --------
@@ -93,15 +78,18 @@ def simulate_xray(
         if not value > 0:
             msg = f"The option '{name}' is {value}; it must be positive."
             raise UsageError(msg)
+    if sources not in (None, *NUMBERS):
+        msg = f"The option 'sources' is {sources}; it must be 1, 2 or 3."
+        raise UsageError(msg)
     rng = np.random.default_rng(seed)
-    kind, x, y, parts = _draw_sources(rng, size, counts, pixel)
+    kind, x, y, parts = _draw_sources(rng, size, counts, pixel, sources)
     visibilities = observe(rng, x, y, parts, size, pixel)
     beam = FINEST / pixel / FWHM_PER_SIGMA
     model, owner = draw_stamps((size, size), x, y, parts.smeared(beam**2), 1e-3 * counts / size**2)
     model *= np.float32(2 * np.pi * beam**2)
     rms = float(visibilities.error[0] / np.sqrt(visibilities.value.size))
     labels = np.where(model > isophote * rms, owner, np.int32(0))
-    image = _map(visibilities, size, pixel)
+    image = dirty_map(visibilities, (size, size), _wcs(size, pixel))
     image.meta["name"] = f"xray-{seed}"
     truth = _truth(image, labels, kind, x, y, parts.smeared(beam**2), rms)
     truth.meta = {
@@ -111,7 +99,7 @@ def simulate_xray(
         "counts": counts,
         "pixel": pixel,
         "isophote": isophote,
-    }
+    } | ({} if sources is None else {"sources": sources})
     return Sky(image, model, truth, labels)
 
 
@@ -149,34 +137,16 @@ def observe(
     counted = rng.poisson(np.round((total + MODULATION * (true[:, None] * quarter).real) / 4, 3))
     value = (counted[:, 0] - counted[:, 2]) + 1j * (counted[:, 1] - counted[:, 3])
     error = np.full(true.size, np.sqrt(2 * total) / MODULATION)
-    return Visibilities(along_u, along_v, 2 * value / MODULATION, error)
+    return Visibilities(along_u, along_v, 2 * value / MODULATION, error, u.ct, CENTRE, date=DATE)
 
 
 def _frequencies() -> tuple[np.ndarray, np.ndarray]:
-    """Regular in logarithm and angle; each resolution is turned a little against the next."""
+    """Regular in logarithm; three angles 60 degrees apart, each resolution turned by 20 against the next."""
     frequency = np.repeat(0.5 / np.geomspace(FINEST, COARSEST, RESOLUTIONS), ANGLES)
-    turn = np.repeat(np.arange(RESOLUTIONS) / RESOLUTIONS, ANGLES) + np.tile(np.arange(ANGLES), RESOLUTIONS)
-    angle = np.pi / ANGLES * turn
-    return frequency * np.cos(angle), frequency * np.sin(angle)
-
-
-def _map(visibilities, size, pixel) -> CCDData:
-    """The dirty map, by the direct transform, with its beam."""
-    steps = (np.arange(size) - (size - 1) / 2) * pixel
-    data = _transform(visibilities, visibilities.value, steps)
-    image = CCDData(data, unit=u.ct, wcs=_wcs(size, pixel))
-    image.meta.update(
-        beam=Beam(FINEST * u.arcsec, FINEST * u.arcsec), path=None, header=None, visibilities=visibilities
+    angle = (
+        FIRST - TURN * np.repeat(np.arange(RESOLUTIONS), ANGLES) + np.pi / 3 * np.tile(np.arange(ANGLES), RESOLUTIONS)
     )
-    wide = np.arange(1 - size, size) * pixel
-    image.psf = _transform(visibilities, np.ones(visibilities.u.size), wide)
-    return image
-
-
-def _transform(visibilities, value, steps) -> np.ndarray:
-    along_x = np.exp(-2j * np.pi * np.outer(visibilities.u, steps))
-    along_y = np.exp(-2j * np.pi * np.outer(visibilities.v, steps))
-    return np.einsum("k,ky,kx->yx", value, along_y, along_x, optimize=True).real.astype(np.float32) / value.size
+    return frequency * np.cos(angle), frequency * np.sin(angle)
 
 
 def _wcs(size, pixel) -> WCS:
@@ -186,13 +156,13 @@ def _wcs(size, pixel) -> WCS:
     wcs.wcs.crpix = [size / 2 + 0.5, size / 2 + 0.5]
     wcs.wcs.cdelt = [pixel / 3600, pixel / 3600]
     wcs.wcs.cunit = ["deg", "deg"]
-    wcs.wcs.dateobs = "2024-01-01T00:00:00"
+    wcs.wcs.dateobs = DATE
     return wcs
 
 
-def _draw_sources(rng, size, counts, pixel):
-    """One loop, or one to three footpoints, or both: kinds, positions and parts."""
-    number = int(rng.integers(1, 4))
+def _draw_sources(rng, size, counts, pixel, sources):
+    """Footpoints, loops, or both: kinds, positions and parts."""
+    number = int(rng.integers(NUMBERS[0], NUMBERS[-1] + 1)) if sources is None else sources
     kind = np.where(rng.uniform(size=number) < 0.35, "loop", "footpoint")
     share = rng.uniform(0.3, 1.0, size=number)
     flux = counts * share / share.sum()

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 from astropy.nddata import CCDData
+from scipy.ndimage import gaussian_filter
 
 from astroseg.catalog import flux_scale
 from astroseg.restorer import Restorer
+from astroseg.simulate.array import simulate_array
 from astroseg.testing.compare import need_repeatable, pickled, quietly
 from astroseg.testing.fields import make_field, reread
+
+DIRTY_FLUX = 0.01  # Jy
 
 
 def _star() -> tuple[CCDData, tuple[int, int]]:
     """One bright point source, and its place (x, y) in pixels."""
     image, truth = make_field(shape=(128, 128), n_sources=1, snr=(200, 200), seed=3)
     return image, (round(truth["x_centroid"][0].value), round(truth["y_centroid"][0].value))
+
+
+def _dirty_star() -> tuple[CCDData, tuple[int, int]]:
+    """A point source of 0.01 Jy as an array of antennas sees it, full of sidelobes, and its place (x, y) in pixels."""
+    sky, (x, y) = simulate_array(seed=3, size=128), (70, 58)
+    noise = gaussian_filter(np.random.default_rng(3).normal(size=(128, 128)), 1.3)
+    psf = sky.image.psf[127 - y : 255 - y, 127 - x : 255 - x]
+    data = (DIRTY_FLUX * (psf + 2e-3 * noise / noise.std())).astype(np.float32)
+    image = CCDData(data, unit=sky.image.unit, wcs=sky.image.wcs, meta=dict(sky.image.meta))
+    image.psf = sky.image.psf
+    return image, (x, y)
 
 
 def check_grid(restorer: Restorer) -> None:
@@ -50,6 +65,34 @@ def check_position(restorer: Restorer) -> None:
     before, after = _centroid(image, place), _centroid(quietly(restorer, image), place)
     moved = float(np.hypot(*(after - before)))
     assert moved < 0.5, f"a point source moves by {moved:.2f} px"
+
+
+def check_dirty_flux(restorer: Restorer) -> None:
+    """A bright point source among its sidelobes, the dirty beam being known, keeps its peak within 10 %."""
+    image, (x, y) = _dirty_star()
+    peak = float(np.nanmax(quietly(restorer, image).data[y - 2 : y + 3, x - 2 : x + 3]))
+    assert abs(peak / DIRTY_FLUX - 1) < 0.1, f"the peak of a point source becomes {peak / DIRTY_FLUX:.2f} of its flux"
+
+
+def check_dirty_position(restorer: Restorer) -> None:
+    """A bright point source among its sidelobes stays where it is, within half a pixel."""
+    image, (x, y) = _dirty_star()
+    restored = np.asarray(quietly(restorer, image).data, dtype=float)
+    top = np.unravel_index(np.nanargmax(restored), restored.shape)
+    part = restored[top[0] - 2 : top[0] + 3, top[1] - 2 : top[1] + 3]
+    centroid = top + np.array([np.sum(axis * part) for axis in np.indices(part.shape)]) / part.sum() - 2
+    moved = float(np.hypot(*(centroid - (y, x))))
+    assert moved < 0.5, f"the brightest point source moves by {moved:.2f} px"
+
+
+def check_units(restorer: Restorer) -> None:
+    """The same image in mJy/beam gives the same result, in mJy/beam."""
+    need_repeatable(restorer)
+    image, _ = _star()
+    here = np.asarray(quietly(restorer, image).data)
+    there = np.asarray(quietly(restorer, reread(image, image.data * np.float32(1000), BUNIT="mJy/beam")).data) / 1000
+    differ = float(np.nanmax(np.abs(there - here)) / np.nanmax(np.abs(here)))
+    assert differ < 1e-3, f"in mJy/beam the result differs by {differ:.2g} of its peak"
 
 
 def check_blank_pixels(restorer: Restorer) -> None:

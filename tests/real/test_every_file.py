@@ -119,7 +119,7 @@ def test_stix_quicklook(kind):
 def test_stix_pairs_hold_several_images():
     image, said = opened("solar/stix/pairs_20200607/stix_20200607_06-10keV_213900-214010.fits.gz")
     assert image.shape == (129, 129)
-    assert "holds 7 images; reading HDU 1. Choose another with --hdu" in said
+    assert "holds 6 images; reading HDU 1. Choose another with --hdu" in said
 
 
 def test_hmi_continuum_is_compressed_in_the_first_extension():

@@ -10,7 +10,7 @@ from astroseg import hookimpl
 if TYPE_CHECKING:
     import click
 
-__all__ = ["register_commands", "register_finders", "register_trainers"]
+__all__ = ["register_commands", "register_finders", "register_restorers", "register_trainers"]
 
 Register = Callable[[str, str, str], None]
 
@@ -23,6 +23,16 @@ def register_finders(register: Register) -> None:
     register("cae", "astroseg_networks.cae_finder:CAEFinder", "Convolutional autoencoder of patches")
     register("continunet", "astroseg_networks.continunet_finder:ContinUNetFinder", "Plain published U-Net, a baseline")
     register("dextr", "astroseg_networks.dextr_finder:DEXTRFinder", "Objects from their extreme points or boxes")
+    register("pix2pix", "astroseg_networks.pix2pix_finder:Pix2PixFinder", "Restores a dirty map, and finds in that")
+
+
+@hookimpl
+def register_restorers(register: Register) -> None:
+    """Register the restorers."""
+    register("pix2pix", "astroseg_networks.pix2pix_restorer:Pix2PixRestorer", "Translates a dirty map into a sky")
+    register(
+        "unrolled", "astroseg_networks.unrolled_restorer:UnrolledRestorer", "Improves a model of a sky step by step"
+    )
 
 
 @hookimpl
@@ -34,6 +44,10 @@ def register_trainers(register: Register) -> None:
     register("continunet", "astroseg_networks.continunet_trainer:ContinUNetTrainer", "Train ContinUNet")
     register(
         "dextr", "astroseg_networks.dextr_trainer:DEXTRTrainer", "Train what outlines objects, on simulated or own ones"
+    )
+    register("pix2pix", "astroseg_networks.pix2pix_trainer:Pix2PixTrainer", "Train what translates dirty maps")
+    register(
+        "unrolled", "astroseg_networks.unrolled_trainer:UnrolledTrainer", "Train what improves models of dirty maps"
     )
 
 

@@ -63,6 +63,8 @@ class Recipe:
         Processes that draw examples.
     patience : int
         Checkpoints without a better score after which to stop; 0 for never.
+    betas : (float, float)
+        Of AdamW: how long it remembers gradients and their squares.
     """
 
     steps: int
@@ -72,6 +74,7 @@ class Recipe:
     every: int
     workers: int
     patience: int = 0
+    betas: tuple[float, float] = (0.9, 0.999)
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step over the largest one."""
@@ -97,8 +100,9 @@ class _Module(lightning.LightningModule):
         self.history = History(recipe.patience)
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.recipe.rate, weight_decay=1e-4)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.recipe.rate_at)
+        recipe = self.recipe
+        optimizer = torch.optim.AdamW(self.network.parameters(), lr=recipe.rate, betas=recipe.betas, weight_decay=1e-4)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, recipe.rate_at)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def train_dataloader(self) -> DataLoader:
