@@ -120,6 +120,11 @@ def test_the_largest_part_and_those_that_were_clicked_on():
     mask, fragments = object_mask(inside, Prompt(box=(50, 100, 80, 130), inside=[(72, 121)]), place, 1.5)
     assert fragments == 1
     assert np.count_nonzero(mask) == 116
+    inside[20:25, 20:24] = True  # a fifth of the largest part
+    mask, fragments = object_mask(inside, Prompt(box=(50, 100, 80, 130)), place, 1.5)
+    assert (fragments, np.count_nonzero(mask)) == (1, 120)
+    mask, fragments = object_mask(inside, Prompt(points=[(52, 105), (61, 105), (56, 102), (56, 111)]), place, 1.5)
+    assert (fragments, np.count_nonzero(mask)) == (2, 100)
 
 
 def test_fragments_and_concave_outlines_are_flagged(simple):
@@ -261,6 +266,7 @@ BAD = {
     "outside": (corners(500, 500, 600, 600), r"lies outside array, which has 150 x 120 pixels"),
     "three": (corners(*BOX)[:3], r"shape \(n, 4, 2\)"),
     "blank": (corners(5, 5, 20, 20), "is blank there, or of one brightness"),
+    "blank, and noise around it": (corners(8, 8, 34, 34), "is blank there, or of one brightness"),
     "nan": ([*corners(*BOX)[:3], (np.nan, 4)], "not a finite number"),
 }
 

@@ -94,7 +94,7 @@ def test_repeated_points_are_one(image):
     assert hills.max() <= 1
     guides = Guides.of(Prompt(points=points), FORMS["light"].crop(Prompt(points=points)))
     np.testing.assert_allclose(hills.sum(), guide_planes(
-        Guides(guides.points[[0, 1, 3]], None, guides.inside, guides.outside), 256, 6.0
+        Guides(guides.points[[0, 1, 3]], guides.box, guides.inside, guides.outside), 256, 6.0
     )[0].sum(), rtol=1e-6)  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def test_unit_and_zero_point_are_nothing(power, shift):
 
 
 def test_hills_have_their_width():
-    guides = Guides(np.array([[100.0, 50.0]]), None, np.empty((0, 2)), np.empty((0, 2)))
+    guides = Guides(np.array([[100.0, 50.0]]), (90, 40, 110, 60), np.empty((0, 2)), np.empty((0, 2)))
     hill = guide_planes(guides, 256, 10.0)[0]
     assert hill[50, 100] == 1
     np.testing.assert_allclose(hill[50, [95, 105]], 0.5, rtol=1e-6)
@@ -122,6 +122,21 @@ def test_a_box_is_filled():
     assert not filled[2].any()
     area = filled[3].sum() * (crop.width / 256) ** 2
     assert area == pytest.approx(20 * 30, rel=0.03)
+
+
+def test_points_have_a_box_around_them(image):
+    boxes = [planes(image, prompt)[3] for prompt in (Prompt(points=FOUR), Prompt(box=Prompt(points=FOUR).bounds))]
+    np.testing.assert_array_equal(*boxes)
+    assert boxes[0].any()
+
+
+def test_a_coarser_form_shows_the_same(image):
+    """Blocks of 2 x 2 pixels of the fine one."""
+    prompt, fine, coarse = Prompt(points=FOUR), FORMS["light"], FORMS["light"].of_size(128)
+    assert (coarse.size, coarse.fwhm) == (128, fine.fwhm / 2)
+    seen = [network_planes([(image, None)], prompt, form.crop(prompt), form)[2] for form in (fine, coarse)]
+    blocks = seen[0].reshape(128, 2, 128, 2).mean(axis=(1, 3))
+    np.testing.assert_allclose(blocks, seen[1], atol=0.1)
 
 
 def test_nothing_to_tell_apart_is_nothing():

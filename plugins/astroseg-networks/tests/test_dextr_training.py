@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.io import fits
-from astroseg_networks.dextr_examples import SimulatedObjects, draw_prompt
-from astroseg_networks.dextr_input import FORMS
-from astroseg_networks.irregular_scenes import DOMAINS, ISOPHOTE, draw_scene
+from astroseg_networks.dextr_examples import SimulatedObjects, draw_prompt, make_example
+from astroseg_networks.dextr_input import FORMS, STRETCH
+from astroseg_networks.irregular_scenes import DOMAINS, ISOPHOTE, LENGTHS, draw_scene
 from astroseg_networks.irregular_shapes import central_part, random_field
 from astroseg_networks.own_objects import OwnObjects
-from astroseg_networks.prompts import extreme_points
+from astroseg_networks.prompts import Prompt, extreme_points
 from scipy import ndimage
 
 from astroseg.errors import UsageError
@@ -32,6 +32,7 @@ def test_scenes(domain):
         assert scene.image.shape == scene.mask.shape
         assert scene.mask.any()
         assert 20 <= scene.snr <= 30
+        assert max(np.ptp(index) + 1 for index in np.nonzero(scene.mask)) >= LENGTHS[0]
     again = draw_scene(rng(3), domain, snr=(20, 30))
     np.testing.assert_array_equal(again.image, scenes[3].image)
 
@@ -45,6 +46,17 @@ def test_isophotes(domain):
         border = np.mean(scene.image[grown & ~shrunk])
         assert np.mean(scene.image[shrunk]) > border
         assert border == pytest.approx(ISOPHOTE, abs=1.5)
+
+
+def test_a_flare_outshines_the_disk():
+    """The slope of the Sun's disk does not grow with what is on it: what surrounds a flare looks as ever."""
+    heights = []
+    for seed in range(12):
+        scene = draw_scene(rng(seed), "solar", snr=(500, 1000))
+        example = make_example([scene.image], scene.mask, Prompt(points=extreme_points(*np.nonzero(scene.mask))), FORM)
+        inside = example["segmentation"][0] > 0.5
+        heights.append(np.sinh(STRETCH * np.abs(np.median(example["image"][0][inside]))))
+    assert np.median(heights) > 50
 
 
 def test_random_fields_have_their_spectrum():
@@ -76,7 +88,9 @@ def test_prompts_to_train_on():
     assert (loose[:, 2:] <= 0.25 * size).all()
     points = np.array([prompt.points for prompt in prompts if prompt.box is None])
     off = points - extreme_points(*np.nonzero(mask))
-    assert 0.3 < off.std() < 2.5
+    assert 0.3 < off.std() < 2
+    assert np.abs(off).max() <= 3
+    assert 0.2 < np.mean((off == 0).all(axis=(1, 2))) < 0.45
     clicked = [prompt for prompt in prompts if len(prompt.inside)]
     assert 15 < len(clicked) < 80
     for prompt in clicked:
@@ -178,6 +192,7 @@ class TestTraining:
         [
             ({"images": "a.fits"}, "there are 1 images and 0 truths"),
             ({"images": "a.fits", "truths": "b.fits"}, "There is no file a.fits"),
+            ({"size": 100}, "multiple of 32, not 100"),
         ],
     )
     def test_bad_options(self, options, message):
@@ -187,6 +202,28 @@ class TestTraining:
     def test_the_network_is_light(self):
         network = self.trainer().build({"channels": 1})
         assert sum(values.numel() for values in network.parameters()) <= 2.9e6
+
+    def test_each_object_counts_the_same(self):
+        """The overlap of soft masks, by hand: half of one object of 30 pixels, and a quarter of one of 9."""
+        import torch
+        from astroseg_networks.dextr_task import object_loss
+        from torch.nn.functional import binary_cross_entropy_with_logits
+
+        target = torch.zeros(2, 1, 10, 10)
+        target[0, 0, :3], target[1, 0, :3, :3] = 1, 1
+        logit = torch.where(target > 0, torch.tensor([0.0, -np.log(3.0)]).view(2, 1, 1, 1), torch.tensor(-40.0))
+        weight = torch.ones_like(target)
+        overlaps = (16 / 31 + 3.25 / 10) / 2
+        entropy = binary_cross_entropy_with_logits(logit, target).item()
+        assert object_loss(logit, target, weight).item() == pytest.approx(entropy + 1 - overlaps, abs=1e-5)
+        weight[:, :, 5:] = 0
+        rubbish = logit.clone()
+        rubbish[:, :, 5:] = 9
+        assert object_loss(rubbish, target, weight).item() == object_loss(logit, target, weight).item()
+
+    def test_trained_on_a_coarser_grid(self):
+        task = self.trainer(size=64).task(self.trainer().build({}))
+        assert task.unseen[0]["image"].shape == (6, 64, 64)
 
     def test_the_published_form(self):
         """Half of the loss is the object's, however small it is."""

@@ -41,7 +41,7 @@ class DEXTR(nn.Module):
     def __init__(
         self,
         channels: int = 1,
-        widths: tuple[int, ...] = (16, 48, 96, 144, 176),
+        widths: tuple[int, ...] = (16, 32, 64, 128, 192),
         depths: tuple[int, ...] = (1, 1, 2, 2, 1),
     ) -> None:
         super().__init__()

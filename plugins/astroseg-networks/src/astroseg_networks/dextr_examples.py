@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from astroseg_networks.dextr_input import Form, network_planes
-from astroseg_networks.irregular_scenes import draw_scene
+from astroseg_networks.irregular_scenes import DOMAINS, draw_scene
 from astroseg_networks.irregular_shapes import random_field
 from astroseg_networks.prompts import Prompt, extreme_points
 
@@ -18,10 +18,14 @@ Arrays = dict[str, np.ndarray]
 
 BOXES = 0.25  # share of the prompts that are boxes
 LOOSE = 0.25  # most that a box is too large on each side, over its own side
-JITTER = 3.0, 0.05  # most that a click is off, standard deviation: pixels, and share of the object's size
+EXACT = 0.3  # share of the points that are
+JITTER = 3.0, 0.2  # most that the others are off: pixels, and share of the object's size
 CORRECTED = 0.25  # share of the prompts with corrections
 CLICKS = 3
-SNR = 2.5, 100.0  # of the objects to train on
+SNR = 2.5, 60.0  # of the objects to train on
+BRIGHT = 60.0, 2000.0  # of what is as bright as the ribbons of a flare
+BRIGHTS = 0.35  # share of these on the Sun
+GENEROUS = 0.3  # share of the outlines on the Sun that run a pixel outside of the border, as people draw them
 VALIDATED = 3.0, 30.0  # of those that the scores are from
 
 
@@ -48,10 +52,15 @@ class SimulatedObjects:
         return [self._example(np.random.default_rng([0, index, 1]), VALIDATED, exact=True) for index in range(count)]
 
     def _example(self, rng, snr, *, exact) -> Arrays:
-        scene = draw_scene(rng, snr=snr)
+        domain = str(rng.choice(list(DOMAINS)))
+        bright = not exact and domain == "solar" and rng.random() < BRIGHTS
+        scene = draw_scene(rng, domain, snr=BRIGHT if bright else snr)
+        mask = scene.mask
+        if not exact and domain == "solar" and rng.random() < GENEROUS:
+            mask = ndimage.binary_dilation(mask)
         images = [scene.image, *(_other_channel(rng, scene) for _ in range(self.channels - 1))]
-        prompt = Prompt(points=extreme_points(*np.nonzero(scene.mask))) if exact else draw_prompt(rng, scene.mask)
-        return make_example(images, scene.mask, prompt, self.form)
+        prompt = Prompt(points=extreme_points(*np.nonzero(mask))) if exact else draw_prompt(rng, mask)
+        return make_example(images, mask, prompt, self.form)
 
 
 def make_example(images: Sequence[np.ndarray], mask: np.ndarray, prompt: Prompt, form: Form) -> Arrays:
@@ -94,8 +103,8 @@ def draw_prompt(rng: np.random.Generator, mask: np.ndarray) -> Prompt:
     if rng.random() < BOXES:
         return Prompt(box=_loose_box(rng, points).tolist(), inside=inside, outside=outside)
     size = np.ptp(points, axis=0).max()
-    spread = min(rng.uniform(0, JITTER[0]), JITTER[1] * size)
-    moved = np.clip(points + rng.normal(0, 1, (4, 2)) * spread, 0, np.array(mask.shape[::-1]) - 1)
+    spread = 0.0 if rng.random() < EXACT else min(rng.uniform(0, JITTER[0]), JITTER[1] * size)
+    moved = np.clip(points + rng.uniform(-spread, spread, (4, 2)), 0, np.array(mask.shape[::-1]) - 1)
     return Prompt(points=moved if np.ptp(moved, axis=0).min() >= 1 else points, inside=inside, outside=outside)
 
 

@@ -6,7 +6,7 @@ Both views are the same for an image and any positive multiple of it plus a cons
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,6 +53,10 @@ class Form:
     threshold: float = 0.5
     balanced: bool = False
 
+    def of_size(self, size: int | None) -> Form:
+        """The same on a finer or coarser grid; none for its own."""
+        return self if size is None else replace(self, size=size, fwhm=self.fwhm * size / self.size)
+
     def crop(self, prompt: Prompt) -> Crop:
         """The crop around an object."""
         return Crop.around(prompt.bounds, self.size, share=self.share, least=self.least, square=self.square)
@@ -69,29 +73,20 @@ FORMS = {
 
 @dataclass(frozen=True)
 class Guides:
-    """What the user says, on the grid of the network: points (x, y), shape (n, 2), and a box."""
+    """What the user says, on the grid of the network: points (x, y), shape (n, 2), and the box given or around them."""
 
     points: np.ndarray
-    box: tuple[float, float, float, float] | None
+    box: tuple[float, float, float, float]
     inside: np.ndarray
     outside: np.ndarray
 
     @classmethod
     def of(cls, prompt: Prompt, crop: Crop) -> Guides:
         """Those of a prompt."""
-        box = None
-        if prompt.box is not None:
-            corners = np.add(np.reshape(prompt.box, (2, 2)), [[-0.5], [0.5]])
-            box = tuple(crop.to_network(corners).ravel().tolist())
+        corners = np.add(np.reshape(prompt.bounds, (2, 2)), [[-0.5], [0.5]])  # the edges of its pixels
+        box = tuple(crop.to_network(corners).ravel().tolist())
         points = np.empty((0, 2)) if prompt.points is None else prompt.points
         return cls(crop.to_network(points), box, crop.to_network(prompt.inside), crop.to_network(prompt.outside))
-
-    @property
-    def bounds(self) -> tuple[float, float, float, float]:
-        """Left, bottom, right and top."""
-        if self.box is not None:
-            return self.box
-        return (*self.points.min(axis=0).tolist(), *self.points.max(axis=0).tolist())
 
 
 def network_planes(layers: Sequence[Layer], prompt: Prompt, crop: Crop, form: Form) -> np.ndarray:
@@ -111,7 +106,7 @@ def network_planes(layers: Sequence[Layer], prompt: Prompt, crop: Crop, form: Fo
         The views of a layer that is blank, or of one brightness, are 0.
     """
     guides = Guides.of(prompt, crop)
-    seen = [views(crop.cut(data, mask), guides.bounds) for data, mask in layers]
+    seen = [views(crop.cut(data, mask), guides.box) for data, mask in layers]
     return np.concatenate([*seen, guide_planes(guides, form.size, form.fwhm)])
 
 
@@ -166,14 +161,13 @@ def guide_planes(guides: Guides, size: int, fwhm: float) -> np.ndarray:
     Returns
     -------
     `~numpy.ndarray` of float32, shape (4, size, size)
-        Extreme points; box, filled with 1; clicks inside; clicks outside.
+        Extreme points; the box, filled with 1; clicks inside; clicks outside.
     """
     planes = np.zeros((4, size, size), dtype=np.float32)
     planes[0] = _hills(guides.points, size, fwhm)
     planes[2], planes[3] = _hills(guides.inside, size, fwhm), _hills(guides.outside, size, fwhm)
-    if guides.box is not None:
-        left, bottom, right, top = (int(np.clip(np.rint(edge), 0, size)) for edge in np.add(guides.box, 0.5))
-        planes[1, bottom:top, left:right] = 1
+    left, bottom, right, top = (int(np.clip(np.rint(edge), 0, size)) for edge in np.add(guides.box, 0.5))
+    planes[1, bottom:top, left:right] = 1
     return planes
 
 
@@ -181,5 +175,8 @@ def _hills(points, size, fwhm) -> np.ndarray:
     """The highest of the Gaussians at some points."""
     grid = np.arange(size)
     slope = -0.5 * (FWHM_PER_SIGMA / fwhm) ** 2
-    hills = [np.outer(np.exp(slope * (grid - y) ** 2), np.exp(slope * (grid - x) ** 2)) for x, y in points]
-    return np.max(hills, axis=0) if hills else np.zeros((size, size))
+    highest = np.zeros((size, size), dtype=np.float32)
+    for x, y in points:
+        rows, columns = (np.exp(slope * (grid - place) ** 2).astype(np.float32) for place in (y, x))
+        np.maximum(highest, np.outer(rows, columns), out=highest)
+    return highest

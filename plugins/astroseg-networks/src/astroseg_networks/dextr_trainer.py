@@ -34,6 +34,8 @@ class DEXTRTrainer(NetworkTrainer[DEXTRTask]):
         Images of each object, as with ``--channel``.
     form : str
         How the network is asked: ``light``, or ``published``, that of Maninis et al. 2018.
+    size : int
+        Side of the network's input while it trains; none for that of the form. A coarser one is faster, to begin with.
     rate : float
         Largest learning rate. A tenth of the default is enough to fine-tune.
     seed : int
@@ -63,6 +65,7 @@ class DEXTRTrainer(NetworkTrainer[DEXTRTask]):
         batch: Annotated[int, Ge(2)] = 8,
         channels: Annotated[int, Interval(ge=1, le=64)] = 1,
         form: Literal["light", "published"] = "light",
+        size: Annotated[int | None, Interval(ge=64, le=1024)] = None,
         rate: Annotated[float, Gt(0)] = 2e-3,
         seed: Annotated[int, Interval(ge=0, lt=2**31)] = 1,
         every: Annotated[int, Ge(1)] = 250,
@@ -77,6 +80,7 @@ class DEXTRTrainer(NetworkTrainer[DEXTRTask]):
         self.batch = batch
         self.channels = channels
         self.form = form
+        self.size = size
         self.rate = rate
         self.seed = seed
         self.every = every
@@ -96,6 +100,9 @@ class DEXTRTrainer(NetworkTrainer[DEXTRTask]):
         """Check all values."""
         super().validate()
         check_own(self.images, self.truths)
+        if self.size is not None and self.size % DEXTR.stride:
+            msg = f"The size must be a multiple of {DEXTR.stride}, not {self.size}."
+            raise UsageError(msg)
         if self.images and self.channels > 1:
             msg = "Own images are trained on one by one: leave channels at 1."
             raise UsageError(msg)
@@ -107,7 +114,7 @@ class DEXTRTrainer(NetworkTrainer[DEXTRTask]):
 
     def task(self, network: DEXTR) -> DEXTRTask:
         """The network, and simulated objects or the user's own."""
-        form, images = FORMS[self.form], paths_of(self.images)
+        form, images = FORMS[self.form].of_size(self.size), paths_of(self.images)
         objects = OwnObjects(images, paths_of(self.truths), form) if images else SimulatedObjects(form, self.channels)
         return DEXTRTask(network, objects, form)
 

@@ -29,10 +29,12 @@ __all__ = ["DOMAINS", "Scene", "draw_scene"]
 ISOPHOTE = 2.0  # in units of the noise
 LENGTHS = 12.0, 200.0  # pixels, of the objects
 LEAST = 40  # pixels of an object
+APART = 2  # pixels between the two ribbons of a flare
 TRIES = 50
 ROOM = 1.6  # side of a scene over the length of its object
 RIM = 14  # pixels more
-TWINS = 0.5  # share of the winding lines that have a second one beside them
+TWINS = 0.8  # share of the winding lines that have a second one beside them
+QUIET = 30.0  # the disk of the Sun over the noise of its surface
 LIMBS = 0.15  # share of the scenes of the Sun that show its limb
 FLATTER = 0.3, 1.0  # power that is taken of the surface brightness
 
@@ -74,14 +76,15 @@ def draw_scene(rng: np.random.Generator, domain: str | None = None, *, snr: tupl
         length = float(np.exp(rng.uniform(*np.log(LENGTHS))))
         ratio = float(np.exp(rng.uniform(*np.log(snr))))
         image, mask = DOMAINS[domain](rng, length, ratio)
-        if np.count_nonzero(mask) >= LEAST and _spans(mask):
+        if np.count_nonzero(mask) >= LEAST and _extended(mask):
             break
     return Scene(image.astype(np.float32, copy=False), mask, domain, ratio)
 
 
-def _spans(mask) -> bool:
-    """Whether an object is more than three pixels high and wide."""
-    return all(np.count_nonzero(mask.any(axis=axis)) > 3 for axis in (0, 1))
+def _extended(mask) -> bool:
+    """Whether an object is more than three pixels high and wide, and long enough."""
+    sides = [np.count_nonzero(mask.any(axis=axis)) for axis in (0, 1)]
+    return bool(min(sides) > 3 and max(sides) >= LENGTHS[0])
 
 
 def _room(rng, length) -> tuple[tuple[int, int], tuple[float, float]]:
@@ -117,7 +120,7 @@ SOLAR = {
     "spot": _Feature(0.0, -1, (0.3, 1.5), (0.0, 1.0), core=0.7),
     "hole": _Feature(0.1, -1, (0.5, 3.0), (1.0, 3.0)),
     "filament": _Feature(1.0, -1, (0.5, 2.0), (0.5, 2.0)),
-    "ribbon": _Feature(0.9, 1, (0.5, 2.0), (0.5, 2.0), core=0.3, saturated=0.5),
+    "ribbon": _Feature(0.9, 1, (0.1, 2.0), (0.5, 2.0), core=0.3, saturated=0.5),
     "region": _Feature(0.1, 1, (0.5, 3.0), (1.0, 3.0), core=0.4, saturated=0.1),
 }
 
@@ -149,9 +152,10 @@ def _softened(mask, blur) -> np.ndarray:
 def _others(rng, shape, length, mask, feature):
     """Other features beside the object, which may touch it, and their brightness in units of it."""
     if rng.random() < TWINS * feature.thin:  # the other ribbon of a flare runs along the first one
-        shift = rng.uniform(0.1, 0.4) * length * rng.choice([-1, 1], 2) * rng.uniform(0, 1, 2)
-        twin = np.roll(mask, np.rint(shift).astype(int), axis=(0, 1))
-        yield twin & ~ndimage.binary_dilation(mask, EIGHT), rng.uniform(0.6, 1.4)
+        angle, shift = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.45) * length
+        twin = np.roll(mask, np.rint([shift * np.sin(angle), shift * np.cos(angle)]).astype(int), axis=(0, 1))
+        if not (twin & ndimage.binary_dilation(mask, EIGHT, iterations=APART)).any():
+            yield twin, rng.uniform(0.6, 1.4)
     number = rng.poisson(1.5)
     roughness = random_field(rng, shape, 3.5, longest=length / 2) if number else None
     for _ in range(number):
@@ -167,6 +171,7 @@ def _others(rng, shape, length, mask, feature):
 def _slope_of_light(rng, mask, snr) -> np.ndarray:
     """Brightness that changes slowly over the scene: the darkening towards the limb, and the limb itself."""
     y, x = (np.linspace(-1, 1, size, dtype=np.float32) for size in mask.shape)
+    snr = min(snr, QUIET)  # a flare is brighter than the Sun's disk, and that does not change with it
     across = np.cos(angle := rng.uniform(0, 2 * np.pi)) * x + np.sin(angle) * y[:, None]
     slope = rng.normal(0, 0.3) * snr * across
     if rng.random() < LIMBS:
@@ -180,9 +185,9 @@ def _slope_of_light(rng, mask, snr) -> np.ndarray:
 
 def _saturated(rng, image, snr) -> np.ndarray:
     """A detector whose wells are full: they spill along the columns, and the brightest part shows a cross."""
-    full = snr * rng.uniform(0.6, 1.2)
+    full = snr * rng.uniform(0.3, 1.2)
     over = np.fmax(image - full, 0)
-    reach = int(rng.integers(1, 12))
+    reach = int(rng.integers(1, 12))  # in each direction
     image = np.fmin(image, full) + ndimage.uniform_filter1d(over, 2 * reach + 1, axis=0) * rng.uniform(0, 1)
     if rng.random() < 0.5 and over.any():
         row, column = np.unravel_index(int(np.argmax(over)), over.shape)

@@ -78,9 +78,9 @@ def random_level(
     along = (x * np.cos(angle) + y * np.sin(angle)).astype(np.float32)
     across = (y * np.cos(angle) - x * np.sin(angle)).astype(np.float32)
     if rng.random() < thin:
-        width = rng.uniform(0.06, 0.2)
+        width = rng.uniform(0.04, 0.2)
         winding = rng.normal(0, 0.12) * np.sin(rng.uniform(2, 6) * along + rng.uniform(0, 2 * np.pi))
-        bend, amount = winding + rng.normal(0, 0.35) * (along**2 - 0.3), rng.uniform(0.1, 0.4)
+        bend, amount = winding + rng.normal(0, 0.35) * (along**2 - 0.3), rng.uniform(0, 0.4)
         level = 1 - np.abs(across - bend) / width / np.sqrt(np.fmax(1.05 - along**2, 0.05)) - np.fmax(along**2 - 1, 0)
     else:
         width, bend = np.exp(rng.uniform(np.log(0.25), 0)), rng.normal(0, 0.5) * along**2

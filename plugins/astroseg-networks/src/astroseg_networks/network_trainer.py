@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from astroseg import Trainer
 from astroseg_networks.export import export_onnx, save_master
+from astroseg_networks.half_range import rescale_variances
 from astroseg_networks.history import History
 from astroseg_networks.progress import TrainingProgress
 from astroseg_networks.runtime import load_network
@@ -114,6 +115,7 @@ class NetworkTrainer(Trainer, Generic[T]):
 
     def write(self, network: torch.nn.Module, task: T, history: History, folder: Path) -> list[Path]:
         """Write the weights: the master, and the ONNX file made from it."""
+        rescale_variances(network)
         network.half().float()  # as the master holds them: the scores in the card are those of what is used
         card = self.card(task, history, task.scores(folder))
         master = save_master(network, card, folder / f"{self.name}.safetensors")

@@ -17,6 +17,8 @@ __all__ = ["bounding_box", "is_concave", "object_mask", "reach_of", "share_pixel
 
 SOLID = 0.6  # area over that of the convex hull, below which four points say little of an object
 REACH = 3.0  # pixels of the network: how far from its points an object may lie
+MISSED = 4.0  # pixels of the image, at least: a click is off by up to three along both axes
+LOBE = 0.2  # area of a part over that of the largest one, from which it belongs to what a box is around
 
 
 def share_pixels(
@@ -57,6 +59,8 @@ def share_pixels(
 def object_mask(inside: np.ndarray, prompt: Prompt, place: Slices, reach: float) -> tuple[np.ndarray, int]:
     """The parts of a mask that belong to the object: the largest one, and those on which the user clicked.
 
+    A box does not say which parts it was drawn around: large ones are all kept.
+
     Parameters
     ----------
     inside : 2-D `~numpy.ndarray` of bool
@@ -78,7 +82,10 @@ def object_mask(inside: np.ndarray, prompt: Prompt, place: Slices, reach: float)
     if number < 2:
         return inside, 0
     kept = np.zeros(number + 1, dtype=bool)
-    kept[1 + np.argmax(np.bincount(parts.ravel())[1:])] = True
+    areas = np.bincount(parts.ravel())[1:]
+    kept[1 + np.argmax(areas)] = True
+    if prompt.box is not None:
+        kept[1:] |= areas >= LOBE * areas.max()
     clicks = np.concatenate([prompt.inside, np.empty((0, 2)) if prompt.points is None else prompt.points])
     for column, row in clicks - (place[1].start, place[0].start):
         corner = np.fmax(np.floor(np.array([row, column]) - reach).astype(int), 0)
@@ -92,7 +99,7 @@ def object_mask(inside: np.ndarray, prompt: Prompt, place: Slices, reach: float)
 def reach_of(prompt: Prompt, form: Form) -> float:
     """How far from a click, in pixels of the image, a part of the object may lie."""
     crop = form.crop(prompt)
-    return max(1.5, REACH * max(crop.height, crop.width) / crop.size)
+    return max(MISSED, REACH * max(crop.height, crop.width) / crop.size)
 
 
 def bounding_box(mask: np.ndarray) -> Slices:

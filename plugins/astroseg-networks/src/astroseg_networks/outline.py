@@ -265,7 +265,7 @@ def check_inside(prompt: Prompt, shape: tuple[int, int], name: str) -> None:
 
 def _check_seen(planes, prompts, name, views) -> None:
     for prompt, several in zip(prompts, planes, strict=True):
-        if not any(one[:views].any() for one in several):
+        if not any(one[:views, one[views + 1] > 0].any() for one in several):  # in its box
             msg = f"There is nothing to outline at {prompt.name}: {name} is blank there, or of one brightness."
             raise AstrosegError(msg)
 
