@@ -8,36 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from helpers import gaussian
+from plain_finder import Plain
 
-from astroseg import AstrosegError, NoDetectionsWarning, SourceFinder, find, measure, read_image, standardize
-from astroseg.background import significance
+from astroseg import AstrosegError, NoDetectionsWarning, find, measure, read_image, standardize
 from astroseg.catalog import CUT
-from astroseg.labels import compact, hysteresis
+from astroseg.labels import compact
 from astroseg.mosaic import Place
 from astroseg.overlap import Part
 from astroseg.scale import MosaicRun
 from astroseg.workers import WorkerPool
 
 SHAPE = (260, 300)
-
-
-class Plain(SourceFinder):
-    """Islands above 5 sigma, in regions of 100 pixels."""
-
-    name = "plain"
-    background = "constant"
-    region = 100
-    overlap = 24
-
-    def find(self, image, **prompts):
-        image = read_image(image)
-        image = image if "background" in image.meta else standardize(image, self.background)
-        labels = hysteresis(significance(image), 3, 5, 3)
-        catalog = measure(image, labels)
-        catalog["plain_kind"] = np.where(catalog["snr"] > 20, "bright", "faint")
-        catalog.meta["plain_notes"] = [{"x": int(x), "y": int(y)} for x, y in zip(
-            catalog["x_centroid"].value, catalog["y_centroid"].value, strict=True)]  # fmt: skip
-        return self.detections(image, catalog, labels)
 
 
 @pytest.fixture(scope="module")

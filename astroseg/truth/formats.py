@@ -19,7 +19,7 @@ __all__ = ["FORMATS", "check_format", "read_json", "recognise", "table_format"]
 
 #: Every format that `~astroseg.truth.read_truth` knows, and what it is.
 FORMATS = {
-    "astroseg": "a catalogue of astroseg: ECSV, VOTable, FITS or CSV",
+    "astroseg": "a catalogue of astroseg: ECSV, VOTable, FITS, Parquet or CSV",
     "sdc1": "SKA Science Data Challenge 1: the official 12 columns, with or without a header",
     "pybdsf": "PyBDSF source list (.srl) or Gaussian list (.gaul), text or FITS",
     "aegean": "Aegean components: FITS, CSV or VOTable",
@@ -33,6 +33,8 @@ FORMATS = {
     "mask": "mask: FITS, each connected part a source",
     "table": "any other table; say with columns what is what",
 }
+
+PARQUET = b"PAR1"  # how such a file begins
 
 _SHAPES = r"(polygon|ellipse|circle|box|point)\s*[( ]"
 _DS9 = re.compile(
@@ -51,6 +53,8 @@ def recognise(path: Path) -> str:
     content = read_bytes(path)
     if is_fits(content):
         return _fits_format(path)
+    if content.startswith(PARQUET):
+        return "astroseg"
     if b"\x00" in content[:4096]:
         msg = f"{path.name} is neither text nor FITS. The formats are: {', '.join(FORMATS)}."
         raise AstrosegError(msg)
