@@ -292,9 +292,19 @@ def real(weights: dict[str, str], figure: str) -> None:
             moved = np.hypot(*(place - brightest))
             number, distance = theirs["x_centroid"].size, np.round(apart.value, 1)
             print(f"  {name:9} {text}; brightest {moved:.1f} px from CLEAN's; ", end="")
+            print(f"source {np.hypot(*(_source(one) - _source(maps['CLEAN']))):.1f} px; ", end="")
             print(f"{len(distance)} of {number} peaks, {distance} px apart")
     page.savefig(figure, dpi=70)
     print(figure)
+
+
+def _source(image) -> np.ndarray:
+    """Centroid of the source of most flux, as `sigma` lists it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        catalog = astroseg.find(astroseg.standardize(image, "constant"), "sigma", threshold=5).catalog
+    row = catalog[np.argmax(catalog["flux"])]
+    return np.array([row["x_centroid"].value, row["y_centroid"].value])
 
 
 def main() -> None:
