@@ -18,7 +18,8 @@ from astroseg.header import pixel_scale
 from astroseg.image import read_image
 from astroseg.psf import centred, fit_beam
 from astroseg.sky import beam_covariance
-from astroseg.visibilities import Visibilities, dirty_beam, dirty_map, predict, read_visibilities
+from astroseg.visibilities import Visibilities, dirty_beam, dirty_map, predict
+from astroseg.visibility_files import read_visibilities
 
 __all__ = ["DirtyImage"]
 
@@ -65,7 +66,7 @@ class DirtyImage:
         image : anything that `~astroseg.read_image` takes
         psf : 2-D array, path or image, optional
             By default that of the image, or of its file, or else the dirty beam of the visibilities.
-        visibilities : anything that `~astroseg.visibilities.read_visibilities` takes, optional
+        visibilities : anything that `~astroseg.visibility_files.read_visibilities` takes, optional
             By default those of the image, or of its file.
 
         Raises
@@ -144,16 +145,16 @@ class DirtyImage:
 
         Returns
         -------
-        2-D `~numpy.ndarray` of float32, shape (ny, nx)
+        2-D `~numpy.ndarray` of float64, shape (ny, nx)
         """
         ny, nx = self.data.shape
         spectrum = fft.rfft2(np.asarray(model, dtype=float), self._padded) * self._transfer
         rows, columns = (length // 2 for length in self.psf.shape)
-        return fft.irfft2(spectrum, self._padded)[rows : rows + ny, columns : columns + nx].astype(np.float32)
+        return fft.irfft2(spectrum, self._padded)[rows : rows + ny, columns : columns + nx]
 
     def residual(self, model: np.ndarray) -> np.ndarray:
         """The dirty image minus the convolved model; 0 where the image is blank. float32, shape (ny, nx)."""
-        return np.where(self.blank, np.float32(0), self.data - self.convolved(model))
+        return np.where(self.blank, 0, self.data - self.convolved(model)).astype(np.float32)
 
     def fidelity(self, model: np.ndarray) -> dict[str, float]:
         """How well a model explains the measurement.

@@ -260,7 +260,7 @@ def _add_companions(image: CCDData, chosen, hdul) -> None:
             image.psf = np.array(hdu.data)
         columns = {column.name.lower() for column in getattr(hdu, "columns", ())}
         if {"u", "v"} <= columns and columns & {"re", "obsvis"}:
-            from astroseg.visibilities import visibilities_in
+            from astroseg.visibility_files import visibilities_in
 
             try:
                 image.meta["visibilities"] = visibilities_in(hdul, image.meta["name"])

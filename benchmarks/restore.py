@@ -38,7 +38,8 @@ from astroseg.evaluate.matching import match_sources
 from astroseg.plugins import get_restorer
 from astroseg.simulate.array import simulate_array
 from astroseg.simulate.xray import simulate_xray
-from astroseg.visibilities import dirty_map, grid, read_visibilities
+from astroseg.visibilities import dirty_map, grid
+from astroseg.visibility_files import read_visibilities
 
 FIRST = 500_000  # seed of the first flare
 POINTS = (50, 100, 200, 500, 1000)

@@ -14,7 +14,7 @@ from astroseg import read_image
 from astroseg.cli import main
 from astroseg.simulate.array import simulate_array
 from astroseg.simulate.xray import simulate_xray
-from astroseg.visibilities import read_visibilities
+from astroseg.visibility_files import read_visibilities
 
 
 def run(capsys, *words):

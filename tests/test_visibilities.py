@@ -25,8 +25,8 @@ from astroseg.visibilities import (
     dirty_map,
     grid,
     predict,
-    read_visibilities,
 )
+from astroseg.visibility_files import read_visibilities
 
 
 def some(number=7, seed=1, **options):

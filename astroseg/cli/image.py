@@ -46,7 +46,8 @@ def command(
     """  # noqa: D301 - \b keeps click from joining the lines
     from astroseg.output import refuse_existing
     from astroseg.restoration import write_dirty
-    from astroseg.visibilities import choose_grid, dirty_map, grid, read_visibilities
+    from astroseg.visibilities import choose_grid, dirty_map, grid
+    from astroseg.visibility_files import read_visibilities
 
     path = Path(output)
     if not overwrite:

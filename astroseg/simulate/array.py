@@ -29,9 +29,7 @@ LATITUDE = {"vla": 34.08, "meerkat": -30.71}  # degrees
 STEP = 1 / 15  # hours between two integrations
 POINTS = 0.7  # share of the sources that are points
 SLOPE = 0.8  # of the counts: N(> S) ~ S ** -SLOPE
-SMOOTH = (
-    1.0  # pixels: sources are drawn as Gaussians, which sample well, and this width is taken off in the (u, v) plane
-)
+SMOOTH = 1.0  # pixels: sources are drawn as Gaussians, which sample well; this width is taken off in the (u, v) plane
 
 
 def simulate_array(

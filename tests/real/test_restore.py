@@ -13,7 +13,8 @@ from astropy.io import fits
 from astroseg import AstrosegWarning, get_restorer, read_image
 from astroseg.clean import hogbom
 from astroseg.dirty import DirtyImage
-from astroseg.visibilities import dirty_map, grid, read_visibilities
+from astroseg.visibilities import dirty_map, grid
+from astroseg.visibility_files import read_visibilities
 
 if "ASTROSEG_REAL_DATA" not in os.environ:
     pytest.skip("set ASTROSEG_REAL_DATA to the folder of real images", allow_module_level=True)

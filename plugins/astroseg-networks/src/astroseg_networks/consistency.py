@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy import fft
 from scipy.ndimage import gaussian_filter
@@ -73,14 +71,13 @@ def corrected(dirty: DirtyImage, model: np.ndarray, steps: int, scale: float = 1
     reach = REACH * (full_width(dirty) or 1.0) / FWHM_PER_SIGMA
     prior = np.sqrt(gaussian_filter(np.maximum(model, 0.0), reach))
     prior[dirty.blank] = 0
-    convolve = _convolution(dirty)
-    residual = np.where(dirty.blank, 0, dirty.data / scale - convolve(model))
-    gradient = prior * convolve(residual)
+    residual = np.where(dirty.blank, 0, dirty.data / scale - dirty.convolved(model))
+    gradient = prior * dirty.convolved(residual)
     direction, change, damping = gradient, np.zeros(model.shape), 0.0
     power, left = float(np.sum(gradient**2)), float(np.sum(residual**2))
     known: list[np.ndarray] = []
     for number in range(steps):
-        step = np.where(dirty.blank, 0, convolve(prior * direction))
+        step = np.where(dirty.blank, 0, dirty.convolved(prior * direction))
         size = float(np.sum(step**2))
         if not (size > 0 and power > 0):
             break
@@ -91,23 +88,12 @@ def corrected(dirty: DirtyImage, model: np.ndarray, steps: int, scale: float = 1
             break
         change = change + power / size * direction
         known.append(gradient / np.sqrt(power))
-        gradient = prior * convolve(residual) - damping * change
+        gradient = prior * dirty.convolved(residual) - damping * change
         for one in known:  # rounding makes it forget where it was
             gradient = gradient - np.sum(one * gradient) * one
         before, power, left = power, float(np.sum(gradient**2)), float(np.sum(residual**2))
         direction = gradient + power / before * direction
     return model + prior * change
-
-
-def _convolution(dirty: DirtyImage) -> Callable[[np.ndarray], np.ndarray]:
-    """Convolution with the point spread function, in double precision: conjugate gradients amplify rounding."""
-    psf = dirty.psf.astype(float)
-    ny, nx = dirty.data.shape
-    top, left = (side // 2 for side in psf.shape)
-    # What wraps around falls beyond the image.
-    sides = (fft.next_fast_len(ny + top, real=True), fft.next_fast_len(nx + left, real=True))
-    transfer = fft.rfft2(psf, sides)
-    return lambda values: fft.irfft2(fft.rfft2(values, sides) * transfer, sides)[top : top + ny, left : left + nx]
 
 
 def full_width(dirty: DirtyImage) -> float | None:

@@ -14,7 +14,8 @@ from astroseg import read_image
 from astroseg.clean import hogbom
 from astroseg.dirty import DirtyImage
 from astroseg.errors import ImageError, UsageError
-from astroseg.visibilities import choose_grid, dirty_map, grid, read_visibilities
+from astroseg.visibilities import choose_grid, dirty_map, grid
+from astroseg.visibility_files import read_visibilities
 from astroseg_networks.dirty_skies import DirtySky, SimulatedSkies
 from astroseg_networks.image_pairs import Scale, exposure_of, flare_numbers, match_pair
 from astroseg_networks.own_files import paths_of
