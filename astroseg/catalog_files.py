@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 import importlib.util
 import io
+import itertools
 import json
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from astropy.io import fits
 from astropy.table import QTable, Table
 
 from astroseg.errors import AstrosegError, UsageError
+from astroseg.tiling import run_tiles
 
 __all__ = ["FORMATS", "check_format", "read_catalog", "write_catalog", "write_parts"]
 
@@ -25,7 +29,7 @@ __all__ = ["FORMATS", "check_format", "read_catalog", "write_catalog", "write_pa
 FORMATS = {"ecsv": ".ecsv", "votable": ".vot", "fits": ".cat.fits", "parquet": ".parquet", "csv": ".csv"}
 
 
-def write_catalog(catalog: QTable, path: str | Path, form: str = "ecsv") -> None:
+def write_catalog(catalog: QTable, path: str | Path, form: str = "ecsv", executor: Executor | None = None) -> None:
     """Write a catalogue with units, UCDs and provenance.
 
     Parameters
@@ -35,18 +39,16 @@ def write_catalog(catalog: QTable, path: str | Path, form: str = "ecsv") -> None
         Overwritten.
     form : {"ecsv", "votable", "fits", "parquet", "csv"}
         ``csv`` is for other programs: it has no place for units and provenance. ``parquet`` needs pyarrow.
+    executor : `~concurrent.futures.Executor`, optional
+        Turns the rows into text, where the format is one.
     """
     check_format(form)
-    writers = {
-        "ecsv": _write_ecsv,
-        "votable": _write_votable,
-        "fits": _write_fits,
-        "parquet": _write_parquet,
-        "csv": _write_csv,
-    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        writers[form](catalog, Path(path))
+        if form in _TEXTS:
+            write_parts(_cut(catalog, ROWS), Path(path), form, executor)
+        else:
+            {"fits": _write_fits, "parquet": _write_parquet}[form](catalog, Path(path))
 
 
 def check_format(form: str) -> None:
@@ -60,33 +62,65 @@ def check_format(form: str) -> None:
 
 
 ROWS = 20_000  # that become text at once: the text of a table takes ten times its memory
-GROUP = 500_000  # rows of a group of a Parquet file
+GROUP = 200_000  # rows that are written at once in the other formats
 
 
-def _write_ecsv(catalog, path):
-    write_parts(_cut(catalog, ROWS), path)
+@dataclass(frozen=True)
+class _Text:
+    """A kind of text: the whole of a table as text, and what of it comes before the rows and after them."""
+
+    of: Callable[[QTable], str]
+    before: re.Pattern[str]
+    after: re.Pattern[str] | None = None
+
+    def frame(self, catalog: QTable) -> tuple[str, str]:
+        """What comes before the rows of a table, and after them."""
+        text = self.of(catalog[:1])
+        begin, end = self._rows(text)
+        return text[:begin], text[end:]
+
+    def rows(self, catalog: QTable) -> str:
+        """The rows of a table."""
+        text = self.of(catalog)
+        gc.collect()  # astropy's writers leave their texts in cycles, 2 kB a row
+        return text[slice(*self._rows(text))]
+
+    def _rows(self, text) -> tuple[int, int]:
+        before = self.before.search(text)
+        after = self.after.search(text) if self.after else None
+        return before.end() if before else len(text), after.start() if after else len(text)
+
+
+def write_parts(parts: Iterable[QTable], path: Path, form: str = "ecsv", executor: Executor | None = None) -> None:
+    """Write a catalogue that comes in parts as text; units and provenance are those of the first part.
+
+    Parameters
+    ----------
+    parts : iterable of `~astropy.table.QTable`
+        Of the same columns; at least one, which may be empty.
+    path : path
+    form : {"ecsv", "votable", "csv"}
+    executor : `~concurrent.futures.Executor`, optional
+        Turns the parts into text.
+    """
+    text, parts = _TEXTS[form], iter(parts)
+    first = next(parts)
+    before, after = text.frame(first)
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        stream.write(before)
+        for _, rows in run_tiles(text.rows, itertools.chain([first], parts), executor):
+            stream.write(rows)
+        stream.write(after)
 
 
 def _cut(catalog, rows) -> Iterator[QTable]:
     return (catalog[start : start + rows] for start in range(0, max(len(catalog), 1), rows))
 
 
-def write_parts(parts: Iterable[QTable], path: Path) -> None:
-    """Write a catalogue that comes in parts, as ECSV; units and provenance are those of the first part.
-
-    Parameters
-    ----------
-    parts : iterable of `~astropy.table.QTable`
-        Of the same columns.
-    path : path
-    """
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        for number, part in enumerate(parts):
-            text = io.StringIO()
-            (part if number else _sharing_units(part)).write(text, format="ascii.ecsv")
-            # Only the first part says what the columns are: comments, and a line of names.
-            stream.write(text.getvalue() if number == 0 else _after_header(text.getvalue()))
-            gc.collect()  # astropy's writer leaves its texts in cycles, 2 kB a row
+def _ecsv(catalog) -> str:
+    text = io.StringIO()
+    _sharing_units(catalog).write(text, format="ascii.ecsv")
+    return text.getvalue()
 
 
 def _sharing_units(catalog: QTable) -> QTable:
@@ -100,16 +134,10 @@ def _sharing_units(catalog: QTable) -> QTable:
     return shared
 
 
-def _after_header(lines: str) -> str:
-    names = re.search(r"^[^#].*\n", lines, re.MULTILINE)
-    return lines[names.end() :] if names else ""
-
-
-def _write_csv(catalog, path):
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        for number, part in enumerate(_cut(catalog, ROWS)):
-            form = "ascii.no_header" if number else "ascii.csv"
-            Table(part, copy=False).write(stream, format=form, delimiter=",")
+def _csv(catalog) -> str:
+    text = io.StringIO()
+    Table(catalog, copy=False).write(text, format="ascii.csv")
+    return text.getvalue()
 
 
 def _write_parquet(catalog, path):
@@ -136,7 +164,7 @@ def _arrow(catalog):
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def _write_votable(catalog, path):
+def _votable(catalog) -> str:
     from astropy.io.votable.tree import Info, VOTableFile
 
     plain = Table(catalog, copy=True)
@@ -150,23 +178,58 @@ def _write_votable(catalog, path):
             Info(name="astroseg_columns", value=_columns_json(catalog)),
         ]
     )
-    votable.to_xml(str(path))
+    stream = io.BytesIO()
+    votable.to_xml(stream)
+    return stream.getvalue().decode()
+
+
+_TEXTS = {
+    "ecsv": _Text(_ecsv, re.compile(r"^[^#].*\n", re.MULTILINE)),  # comments, and a line of names
+    "csv": _Text(_csv, re.compile(r"\n")),
+    "votable": _Text(_votable, re.compile(r"<TABLEDATA>\n"), re.compile(r" *</TABLEDATA>")),
+}
 
 
 def _write_fits(catalog, path):
-    plain = Table(catalog, copy=True)
-    plain.meta = {}
-    hdu = fits.table_to_hdu(plain)
+    header = _fits_header(catalog)
+    header["NAXIS2"] = len(catalog)
+    stream = fits.StreamingHDU(path, header)
+    try:
+        for part in _cut(catalog, GROUP) if len(catalog) else ():
+            stream.write(_fits_rows(part))
+    finally:
+        stream.close()
+
+
+def _fits_header(catalog) -> fits.Header:
+    header = _fits_table(catalog[:0]).header
     for number, name in enumerate(catalog.colnames, start=1):
         column_meta = catalog[name].info.meta or {}
         if "ucd" in column_meta:
-            hdu.header[f"TUCD{number}"] = column_meta["ucd"]
+            header[f"TUCD{number}"] = column_meta["ucd"]
         if catalog[name].info.description:
-            hdu.header[f"TCOMM{number}"] = catalog[name].info.description.encode("ascii", "replace").decode()
+            header[f"TCOMM{number}"] = catalog[name].info.description.encode("ascii", "replace").decode()
     # Nested values do not fit FITS keywords: a JSON string, continued over as many cards as it needs.
-    hdu.header["PROVJSON"] = json.dumps(catalog.meta)
-    hdu.header["COLSJSON"] = _columns_json(catalog)
-    hdu.writeto(path, overwrite=True)
+    header["PROVJSON"] = json.dumps(catalog.meta)
+    header["COLSJSON"] = _columns_json(catalog)
+    return header
+
+
+def _fits_table(catalog) -> fits.BinTableHDU:
+    plain = Table(catalog, copy=True)
+    plain.meta = {}
+    return fits.table_to_hdu(plain)
+
+
+def _fits_rows(catalog) -> np.ndarray:
+    """The bytes of the rows, as they lie in a file."""
+    file = io.BytesIO()
+    _fits_table(catalog).writeto(file)
+    file.seek(0)
+    with fits.open(file) as hdul:
+        table = hdul[1]
+        size = table.header["NAXIS1"] * table.header["NAXIS2"]
+        return np.frombuffer(file.getvalue(), np.uint8, size, table.fileinfo()["datLoc"])
 
 
 def _columns_json(catalog) -> str:

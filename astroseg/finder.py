@@ -349,9 +349,9 @@ class PixelFinder(SourceFinder):
     ) -> tuple[Detections, list[Lost]]:
         """Find the sources of an image of any size; see `SourceFinder.search`."""
         tile_size = tile_size or self.tile_size
-        found = search(self, mosaic, tile_size=tile_size, executor=executor, shelf=shelf, report=report)
+        found, lost = search(self, mosaic, tile_size=tile_size, executor=executor, shelf=shelf, report=report)
         catalog = columns(found.sums, mosaic, found.islands)
-        return self.noted(mosaic, catalog, found.labels, found.probability), found.lost
+        return self.noted(mosaic, catalog, found.labels, found.probability), lost
 
     def score(self, image: CCDData, **prepared: Any) -> dict[str, np.ndarray]:
         """Standardize an image, predict, and check the answer.

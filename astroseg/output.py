@@ -7,6 +7,7 @@ import glob
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,7 @@ def write_detections(
     probability: bool = False,
     preview: bool = False,
     overwrite: bool = False,
+    executor: Executor | None = None,
 ) -> list[Path]:
     """Write catalogue, regions and labels.
 
@@ -102,6 +104,8 @@ def write_detections(
         Also write the probability map, and a PNG.
     overwrite : bool
         Replace existing files.
+    executor : `~concurrent.futures.Executor`, optional
+        Turns the rows of a long catalogue into text.
 
     Returns
     -------
@@ -122,7 +126,7 @@ def write_detections(
     )
     if not overwrite:
         refuse_existing(paths)
-    writers = {form: _catalog_writer(detections, form) for form in formats}
+    writers = {form: _catalog_writer(detections, form, executor) for form in formats}
     writers |= {
         "regions": lambda path: _write_regions(detections, path, regions),
         "labels": lambda path: _write_map(detections, np.asarray(detections.labels, dtype=np.int32), path, maps),
@@ -177,8 +181,8 @@ def remove_drafts(folder: Path, stem: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def _catalog_writer(detections, form):
-    return lambda path: write_catalog(detections.catalog, path, form)
+def _catalog_writer(detections, form, executor):
+    return lambda path: write_catalog(detections.catalog, path, form, executor)
 
 
 def _write_regions(detections, path, kind):

@@ -218,15 +218,19 @@ class _Merged:
     """The parts that were added so far, in raster order."""
 
     def __init__(self, shelf: Shelf, shape: tuple[int, int]) -> None:
-        self.labels = shelf.array("labels", shape, np.int32)
+        self._shelf = shelf
+        self.labels = self._zeros("labels", shape, np.int32)
         self.probability: np.ndarray | None = None
-        self._map = lambda: shelf.array("probability", shape, np.float32)
         self._catalogs: list[QTable] = []
         self._claimed: list[np.ndarray] = []
         self._pixels: list[np.ndarray] = []
         self._sources: list[np.ndarray] = []  # of each pixel, counted over all parts
         self._islands: list[np.ndarray] = []  # of each source: the island's first pixel
         self._number = 0
+
+    def _zeros(self, name, shape, dtype) -> np.ndarray:
+        self._shelf.allot(name, shape, dtype)
+        return self._shelf.array(name)
 
     def add(self, part: Part, *, alone: bool = False) -> None:
         """Add what a region found and no earlier one did, by islands, or each source alone."""
@@ -246,7 +250,8 @@ class _Merged:
     def without_probability(self, part: Part) -> Part:
         """Take the map of a region over; returns what is left."""
         if part.probability is not None:
-            self.probability = self._map() if self.probability is None else self.probability
+            if self.probability is None:
+                self.probability = self._zeros("probability", self.labels.shape, np.float32)
             self.probability[part.region] = part.probability
         return replace(part, probability=None)
 

@@ -8,7 +8,7 @@ source depends on where the seams are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,9 +84,14 @@ class Piece:
         """Number of sources."""
         return self.sums.label.size
 
+    @property
+    def head(self) -> Piece:
+        """The same without what takes the memory: the pixels of its sources, and the map."""
+        return replace(self, pixel=np.zeros(0, np.int64), source=np.zeros(0, np.int32), probability=None)
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The same as plain arrays."""
-        arrays = {f"sums.{item.name}": getattr(self.sums, item.name) for item in fields(Sums)}
+        arrays = {"sums": self.sums.packed()}
         arrays |= {name: getattr(self, name) for name in _PIXELS}
         arrays |= {"open.pixel": self.unfinished.pixel, "open.island": self.unfinished.island}
         arrays |= {f"map.{name}": values for name, values in self.unfinished.maps.items()}
@@ -99,7 +104,7 @@ class Piece:
         rows, columns = (slice(*map(int, part)) for part in arrays["region"])
         maps = {name.removeprefix("map."): values for name, values in arrays.items() if name.startswith("map.")}
         return cls(
-            Sums(**{item.name: arrays[f"sums.{item.name}"] for item in fields(Sums)}),
+            Sums.unpacked(arrays["sums"]),
             **{name: arrays[name] for name in _PIXELS},
             unfinished=OpenIslands(arrays["open.pixel"], arrays["open.island"], maps),
             region=(rows, columns),

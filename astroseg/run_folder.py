@@ -50,11 +50,14 @@ class RunFolder:
         Of the pieces: with ``to_arrays``, ``from_arrays`` and ``n_sources``.
     """
 
+    shared = True
+
     def __init__(self, path: str | Path, identity: dict[str, Any], kind: type[Piece | Part] = Piece) -> None:
         self.path = Path(path)
         self.kind = kind
         self.identity = identity
         self.key = hashlib.sha256(_text(identity).encode()).hexdigest()[:16]
+        self._arrays: dict[str, tuple[tuple[int, int], np.dtype]] = {}
 
     def open(self, *, fresh: bool = False) -> list[str]:
         """Make the folder ready for the search; what another search left there is removed.
@@ -121,14 +124,32 @@ class RunFolder:
             return Kept(name, int(file["n_sources"]))
         return None
 
-    def array(self, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
-        """An array of zeros as large as the image, in a file."""
+    def allot(self, name: str, shape: tuple[int, int], dtype: type) -> None:
+        """Make a file for an array of zeros as large as the image."""
+        self._arrays[name] = (shape, np.dtype(dtype))
+        with _clear(self.path), self._array_path(name).open("wb") as stream:
+            size = shape[0] * shape[1] * np.dtype(dtype).itemsize
+            if hasattr(os, "posix_fallocate"):  # a disk that fills up later would kill the process
+                os.posix_fallocate(stream.fileno(), 0, size)
+            else:
+                stream.truncate(size)
+
+    def fill(self, name: str, row: int, values: np.ndarray) -> None:
+        """Write whole rows of an array, from one row on."""
+        with _clear(self.path), self._array_path(name).open("r+b") as stream:
+            # Mapped: writes into one file would wait for each other. The map goes before the file is closed, which is
+            # when network file systems send what was written.
+            offset = row * values[0].nbytes
+            np.memmap(stream, dtype=values.dtype, mode="r+", offset=offset, shape=values.shape)[:] = values
+
+    def array(self, name: str) -> np.ndarray:
+        """The array, mapped into memory."""
+        shape, dtype = self._arrays[name]
         with _clear(self.path):
-            path = self.path / f"{name}.array"
-            with path.open("wb") as stream:
-                if hasattr(os, "posix_fallocate"):  # a disk that fills up later would kill the process
-                    os.posix_fallocate(stream.fileno(), 0, shape[0] * shape[1] * np.dtype(dtype).itemsize)
-            return np.memmap(path, dtype=dtype, mode="r+" if path.stat().st_size else "w+", shape=shape)
+            return np.memmap(self._array_path(name), dtype=dtype, mode="r+", shape=shape)
+
+    def _array_path(self, name) -> Path:
+        return self.path / f"{name}.array"
 
     def keep_arrays(self, name: str, **arrays: np.ndarray) -> None:
         """Keep what is known of the whole image."""

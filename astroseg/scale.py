@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from astroseg.background import Background, MeshMap, standardize
 from astroseg.catalog import SAME, provenance
-from astroseg.digest import fingerprint
+from astroseg.digest import file_digest, fingerprint
 from astroseg.errors import AstrosegWarning, UsageError
 from astroseg.finder import Detections, PixelFinder, SourceFinder
 from astroseg.image import checksum, open_mosaic
@@ -79,8 +80,10 @@ class MosaicRun:
             "noise": noise,
             "mesh": mesh,
         }
-        self.mosaic = open_mosaic(source, **reading)
-        self.mosaic.meta["sha256"] = checksum(self.mosaic)
+        with ThreadPoolExecutor(1) as beside:  # both read the whole file
+            digest = beside.submit(file_digest, source) if isinstance(source, str | os.PathLike) else None
+            self.mosaic = open_mosaic(source, **reading)
+            self.mosaic.meta["sha256"] = checksum(self.mosaic) if digest is None else digest.result()
         kind = Piece if isinstance(finder, PixelFinder) else Part
         self.folder = RunFolder(folder, self._identity(reading), kind)
         self.lost: list[Lost] = []

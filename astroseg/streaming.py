@@ -16,14 +16,14 @@ import numpy as np
 
 from astroseg.errors import AstrosegError, WorkerLostError
 from astroseg.mosaic import Mosaic
-from astroseg.pieces import Piece, Search, join_islands
-from astroseg.sums import Sums
+from astroseg.numbering import Numbered, number_sources
+from astroseg.pieces import Search, join_islands
 from astroseg.tiling import Region, Tile, plan_tiles, run_tiles, split_tile
 
 if TYPE_CHECKING:
     from astroseg.finder import PixelFinder
 
-__all__ = ["Found", "InMemory", "Lost", "Report", "Shelf", "need_some", "run_kept", "search", "silent"]
+__all__ = ["InMemory", "Lost", "Report", "Shelf", "need_some", "run_kept", "search", "silent"]
 
 Report = Callable[[int, int, int], None]
 
@@ -35,7 +35,12 @@ def silent(done: int, total: int, n_sources: int) -> None:
 
 
 class Shelf(Protocol):
-    """Where the pieces of a search are kept. What `put` returns has ``n_sources``, and may go to other processes."""
+    """Where the pieces of a search are kept. What `put` returns has ``n_sources``, and may go to other processes.
+
+    ``shared`` says whether other processes can get the pieces, and fill the arrays.
+    """
+
+    shared: bool
 
     def put(self, tile: Tile, piece: Any) -> Any:
         """Keep what was found in a tile, such as a `~astroseg.pieces.Piece`; returns what `get` wants."""
@@ -46,12 +51,23 @@ class Shelf(Protocol):
     def known(self, tile: Tile) -> Any | None:
         """What `put` returned earlier, in a run that was interrupted."""
 
-    def array(self, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
-        """An array of zeros as large as the image."""
+    def allot(self, name: str, shape: tuple[int, int], dtype: type) -> None:
+        """Make room for an array of zeros as large as the image."""
+
+    def fill(self, name: str, row: int, values: np.ndarray) -> None:
+        """Write whole rows of it, from one row on."""
+
+    def array(self, name: str) -> np.ndarray:
+        """The array, which can be changed."""
 
 
 class InMemory:
     """Keeps the pieces as they are."""
+
+    shared = False
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, np.ndarray] = {}
 
     def put(self, tile: Tile, piece: Any) -> Any:
         """Keep a piece."""
@@ -64,9 +80,17 @@ class InMemory:
     def known(self, tile: Tile) -> None:
         """Nothing outlives a run."""
 
-    def array(self, name: str, shape: tuple[int, int], dtype: type) -> np.ndarray:
-        """An array of zeros."""
-        return np.zeros(shape, dtype=dtype)
+    def allot(self, name: str, shape: tuple[int, int], dtype: type) -> None:
+        """Make an array of zeros."""
+        self._arrays[name] = np.zeros(shape, dtype=dtype)
+
+    def fill(self, name: str, row: int, values: np.ndarray) -> None:
+        """Write whole rows of it."""
+        self._arrays[name][row : row + len(values)] = values
+
+    def array(self, name: str) -> np.ndarray:
+        """The array."""
+        return self._arrays[name]
 
 
 @dataclass(frozen=True)
@@ -83,28 +107,6 @@ class Lost:
     reason: str
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a search found.
-
-    Parameters
-    ----------
-    sums : `~astroseg.sums.Sums`
-        Of all sources, labelled 1, 2, 3, ... by the raster order of their first pixel.
-    islands : 1-D `~numpy.ndarray` of int32
-        Number of the island of each.
-    labels : 2-D `~numpy.ndarray` of int32
-    probability : 2-D `~numpy.ndarray` of float32 or None
-    lost : list of Lost
-    """
-
-    sums: Sums
-    islands: np.ndarray
-    labels: np.ndarray
-    probability: np.ndarray | None
-    lost: list[Lost]
-
-
 def search(
     finder: PixelFinder,
     mosaic: Mosaic,
@@ -113,7 +115,7 @@ def search(
     executor: Executor | None = None,
     shelf: Shelf | None = None,
     report: Report = silent,
-) -> Found:
+) -> tuple[Numbered, list[Lost]]:
     """Find the sources of an image tile by tile.
 
     Parameters
@@ -130,6 +132,10 @@ def search(
         Keeps the pieces; by default the memory does.
     report : callable
         Told how many tiles are done, of how many, and how many sources they hold.
+
+    Returns
+    -------
+    `~astroseg.numbering.Numbered`, list of Lost
     """
     shelf = shelf or InMemory()
     work = Search(finder, mosaic, finder.prepare(mosaic))
@@ -138,10 +144,12 @@ def search(
     split = partial(split_tile, halo=halo, shape=mosaic.shape, smallest=SMALLEST)
     kept, lost = run_kept(_KeptTile(work, shelf), tiles, shelf, executor, report, split=split)
     need_some(kept, lost)
-    seams = join_islands((shelf.get(piece).unfinished for _, piece in kept), mosaic.shape, tile_size)
+    heads = [shelf.get(item).head for _, item in kept]
+    seams = join_islands((head.unfinished for head in heads), mosaic.shape, tile_size)
     closed = [piece for _, piece in run_tiles(work.seam, seams, executor)]
-    pieces = [partial(shelf.get, piece) for _, piece in kept] + [partial(InMemory().get, piece) for piece in closed]
-    return _numbered(pieces, shelf, mosaic.shape, lost)
+    is_probability = finder.is_probability
+    found = number_sources(kept, heads, closed, shelf, mosaic.shape, probability=is_probability, executor=executor)
+    return found, lost
 
 
 def run_kept(
@@ -217,26 +225,3 @@ class _KeptTile:
 
     def __call__(self, tile: Tile) -> Any:
         return self.shelf.put(tile, self.work.tile(tile))
-
-
-def _numbered(pieces: Sequence[Callable[[], Piece]], shelf: Shelf, shape, lost) -> Found:
-    """Number the sources by their first pixels, and put them into the label image."""
-    parts = [(piece.sums, piece.island) for piece in (fetch() for fetch in pieces)]
-    sums = Sums.joined([part for part, _ in parts])
-    order = np.argsort(sums.first)
-    number = np.empty(order.size, dtype=np.int32)
-    number[order] = np.arange(1, order.size + 1)
-    islands = np.unique(np.concatenate([island for _, island in parts])[order], return_inverse=True)[1] + 1
-    labels = shelf.array("labels", shape, np.int32)
-    probability = None
-    start = 0
-    for fetch in pieces:
-        piece = fetch()
-        labels.reshape(-1)[piece.pixel] = number[start + piece.source]
-        start += piece.sums.label.size
-        if piece.probability is not None:
-            probability = shelf.array("probability", shape, np.float32) if probability is None else probability
-            probability[piece.region] = piece.probability
-    sums = sums.taken(order)
-    sums.label = np.arange(1, order.size + 1)
-    return Found(sums, islands.astype(np.int32), labels, probability, lost)

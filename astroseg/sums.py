@@ -78,6 +78,19 @@ class Sums:
         """Those of some labels."""
         return type(self)(**{item.name: getattr(self, item.name)[index] for item in fields(self)})
 
+    def packed(self) -> np.ndarray:
+        """All fields in one structured array."""
+        columns = {item.name: getattr(self, item.name) for item in fields(self)}
+        table = np.empty(self.label.size, dtype=[(name, values.dtype) for name, values in columns.items()])
+        for name, values in columns.items():
+            table[name] = values
+        return table
+
+    @classmethod
+    def unpacked(cls, table: np.ndarray) -> Sums:
+        """The inverse of `packed`."""
+        return cls(**{item.name: table[item.name] for item in fields(cls)})
+
     @classmethod
     def merge(cls, parts: list[Sums]) -> Sums:
         """Add sums of blocks, given in raster order of the blocks, of an image or of a region cut out of it."""

@@ -82,6 +82,8 @@ class WorkerPool(Executor):
     def _serve(self, environment: dict[str, str]) -> None:
         """Hand units to one worker after the other; runs in a thread."""
         worker = None
+        with contextlib.suppress(OSError):  # said when there is something to do
+            worker = self._started(environment)
         while (unit := self._units.get()) is not None:
             future, *call = unit
             if self._ended or not future.set_running_or_notify_cancel():
@@ -183,6 +185,8 @@ def _work(pipe: connection.Connection, environment: dict[str, str]) -> None:
     """What a worker does; it ends with the process that started it, for the pipe is closed then."""
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too, and is not its business
+    import astroseg.finder  # noqa: F401 - most of what it will need, while the image is opened
+
     function: Any = None
     with contextlib.suppress(EOFError, OSError):
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import astropy.units as u
 import numpy as np
@@ -100,16 +101,17 @@ def test_units_texts_and_types_come_back(form, tmp_path):
     assert back["raw"].dtype.kind == "U"
 
 
-@pytest.mark.parametrize("form", ["ecsv", "csv", "parquet"])
+@pytest.mark.parametrize("form", FORMATS)
 def test_many_rows_are_written_part_by_part(form, tmp_path, monkeypatch):
     if form == "parquet":
         pytest.importorskip("pyarrow")
-    names = ["a, b", 'say "c"', "", "d e", "µ"]
+    names = ["a, b", 'say "c"', "", "d e </TD>", "u" if form == "fits" else "µ"]
     table = QTable({"label": np.arange(5), "flux": [1.5, np.nan, 3e-300, -1, 0] * u.Jy, "note": names})
     write_catalog(table, tmp_path / f"whole{FORMATS[form]}", form)
     monkeypatch.setattr(catalog_files, "ROWS", 2)
     monkeypatch.setattr(catalog_files, "GROUP", 2)
-    write_catalog(table, tmp_path / f"parts{FORMATS[form]}", form)
+    with ThreadPoolExecutor(2) as pool:
+        write_catalog(table, tmp_path / f"parts{FORMATS[form]}", form, pool)
     whole, parts = ((tmp_path / f"{name}{FORMATS[form]}") for name in ("whole", "parts"))
     if form != "parquet":
         assert parts.read_bytes() == whole.read_bytes()
@@ -117,7 +119,7 @@ def test_many_rows_are_written_part_by_part(form, tmp_path, monkeypatch):
     for name in table.colnames:
         expected = np.ma.filled(np.ma.asarray(read_catalog(whole)[name]), "")
         np.testing.assert_array_equal(np.ma.filled(np.ma.asarray(back[name]), ""), expected)
-        if form == "parquet":
+        if name != "note" or form in ("votable", "fits", "parquet"):
             np.testing.assert_array_equal(np.asarray(back[name]), np.asarray(table[name]))
 
 

@@ -20,6 +20,8 @@ from deadly import Deadly
 from helpers import gaussian, make_wcs
 from scipy.ndimage import gaussian_filter
 
+import astroseg.catalog_files
+import astroseg.numbering
 import astroseg.run_folder
 from astroseg import (
     AstrosegError,
@@ -186,6 +188,30 @@ def test_zarr_that_holds_no_image_is_one_line(tmp_path, attribute, says):
         (path / "zarr.json").write_text("{")
     with pytest.raises(ImageError, match=says):
         open_mosaic(path)
+
+
+@pytest.mark.parametrize("size", [64, 77])
+def test_labels_and_maps_are_made_some_rows_at_a_time(data, tmp_path, monkeypatch, size):
+    image = np.nan_to_num(data) + 1
+    whole = Soft().find(image, tile_size=10_000)
+    monkeypatch.setattr(astroseg.numbering, "ROWS", 50)
+    same(whole, Soft().find(image, tile_size=size))
+    with MosaicRun(image, Soft(), tmp_path / "run") as run:
+        found = run.find(tile_size=size)
+        same(whole, found)
+        np.testing.assert_array_equal(whole.probability, found.probability)
+
+
+def test_workers_fill_the_labels_and_write_the_rows(mosaic_file, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(astroseg.numbering, "ROWS", 50)
+    monkeypatch.setattr(astroseg.catalog_files, "ROWS", 7)
+    with WorkerPool(2) as pool:
+        same(whole, search(mosaic_file, tmp_path / "run", tile_size=100, executor=pool))
+        whole.write(tmp_path / "pool", formats=["ecsv", "votable"], executor=pool)
+    whole.write(tmp_path / "alone", formats=["ecsv", "votable"])
+    for ending in (".ecsv", ".vot"):
+        written = [next((tmp_path / folder).glob(f"*{ending}")).read_bytes() for folder in ("pool", "alone")]
+        assert written[0] == written[1]
 
 
 def test_a_finder_of_probabilities_gives_its_map(data):

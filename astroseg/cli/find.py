@@ -236,6 +236,7 @@ def _one(
     channels: tuple[str, ...],
     psf: str | None,
     visibilities: str | None,
+    executor: Any,
     **options: Any,
 ) -> int:
     """Find, write and report one image; returns its exit status."""
@@ -262,8 +263,10 @@ def _one(
     if not overwrite and not (run_folder / WRITING).exists():
         refuse_existing(paths)
     with notes(quiet=quiet, debug=debug), _watch(Path(path).name, *place, quiet=quiet) as report:
-        with _found(path, finder, run_folder, report=report, prompts=prompts or None, **options) as (detections, again):
-            files = write_detections(detections, folder, stem=stem_of(path), overwrite=overwrite or again, **wanted)
+        found = _found(path, finder, run_folder, executor=executor, report=report, prompts=prompts or None, **options)
+        with found as (detections, again):
+            wanted |= {"stem": stem_of(path), "overwrite": overwrite or again, "executor": executor}
+            files = write_detections(detections, folder, **wanted)
         lost = detections.catalog.meta.get("lost", [])
     if not quiet:
         with contextlib.suppress(BrokenPipeError):  # nobody reads this any more; the other images are still wanted
