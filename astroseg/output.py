@@ -18,7 +18,16 @@ from astroseg.errors import AstrosegError, UsageError
 from astroseg.finder import Detections
 from astroseg.zarr_files import need_zarr, write_zarr
 
-__all__ = ["MAPS", "output_paths", "refuse_existing", "remove_drafts", "stem_of", "write_all", "write_detections"]
+__all__ = [
+    "MAPS",
+    "map_beside",
+    "output_paths",
+    "refuse_existing",
+    "remove_drafts",
+    "stem_of",
+    "write_all",
+    "write_detections",
+]
 
 _SUFFIXES = (".gz", ".fz", ".bz2", ".zip", ".fits", ".fit", ".fts", ".zarr")
 
@@ -61,6 +70,15 @@ def output_paths(
     if preview:
         names["preview"] = ".png"
     return {key: Path(folder) / f"{base}{suffix}" for key, suffix in names.items()}
+
+
+def map_beside(catalog: Path, kind: str) -> Path | None:
+    """The ``labels`` or the ``probability`` that lie beside a catalogue of ours, of whatever format, if they do."""
+    stem = next(
+        (catalog.name.removesuffix(end) for end in FORMATS.values() if catalog.name.endswith(end)), catalog.stem
+    )
+    places = (catalog.with_name(f"{stem}.{kind}{end}") for end in MAPS.values())
+    return next((place for place in places if place.exists()), None)
 
 
 def refuse_existing(paths: dict[str, Path]) -> None:

@@ -51,6 +51,13 @@ def test_scores_are_those_of_the_functions(folder):
     assert result.sdc1 is None
 
 
+def test_labels_in_zarr_are_found_beside_the_catalogue(folder, tmp_path):
+    pytest.importorskip("zarr")
+    find(folder / "field.fits", "sigma").write(tmp_path, maps="zarr")
+    expected = evaluate_files(folder / "field.sigma.ecsv", folder / "field.truth.ecsv").pixels
+    assert evaluate_files(tmp_path / "field.sigma.ecsv", folder / "field.truth.ecsv").pixels.counts == expected.counts
+
+
 def test_json_and_table_have_the_agreed_keys(run, folder):
     status, out, err = run("field.sigma.ecsv", "--truth", "field.truth.ecsv", "--json", "s.json", "--output", "out")
     assert (status, err) == (0, "")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def mosaic(preset: str, density: float | None, pairs: tuple[str, ...], **common:
     from astroseg.simulate.mosaic import RadioMosaic
 
     options = dict(map(_pair, pairs)) | ({} if density is None else {"density": density})
-    _make(RadioMosaic, common, preset=preset, **options)
+    _make(RadioMosaic, common | {"writing": {"watch": _watched}}, preset=preset, **options)
 
 
 @command.command("optical")
@@ -124,6 +125,16 @@ def _pair(text: str) -> tuple[str, float]:
         raise UsageError(msg) from None
 
 
+def _watched(rows: Iterator[Any], total: int) -> Iterable[Any]:
+    """Show how far the work is, where somebody watches."""
+    if not sys.stderr.isatty():
+        return rows
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(rows, "Making the mosaic", total, console=Console(stderr=True), transient=True)
+
+
 def _make(simulate: Callable, common: dict[str, Any], **options: Any) -> None:
     """Make the sky and write it."""
     if common["seed"] < 0:
@@ -135,6 +146,6 @@ def _make(simulate: Callable, common: dict[str, Any], **options: Any) -> None:
         msg = f"{target} exists already. Replace it with --overwrite."
         raise AstrosegError(msg)
     sky = simulate(seed=common["seed"], size=common["size"], **options)
-    paths = sky.write(stem)
+    paths = sky.write(stem, **common.get("writing", {}))
     known = f"{len(sky.truth):,} sources: " if hasattr(sky.truth, "colnames") else ""
     click.echo(f"{known}{'  '.join(map(str, paths))}")

@@ -8,7 +8,6 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
-from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.table import QTable, Table, vstack
 
@@ -20,7 +19,9 @@ from astroseg.evaluate.sdc1 import SDC1_COLUMNS, Sdc1Score, sdc1_score
 from astroseg.evaluate.sdc1_list import sdc1_list
 from astroseg.evaluate.sources import SourceScores, evaluate_sources
 from astroseg.image import read_image, read_map
+from astroseg.output import map_beside
 from astroseg.truth import Truth, read_truth
+from astroseg.zarr_files import is_zarr
 
 __all__ = ["Evaluation", "evaluate_files"]
 
@@ -90,7 +91,7 @@ def evaluate_files(
     image : path, optional
         By default the one that the catalogue's provenance names.
     labels : path, optional
-        By default the ``.labels.fits`` beside the catalogue, where there is one.
+        By default the ``.labels.fits`` or ``.labels.zarr.zip`` beside the catalogue, where there is one.
     match_radius : float, in beams
         Largest separation of a match.
     sdc1 : bool
@@ -147,7 +148,7 @@ def _image_of(found: QTable, path: Path, image: Any, reading: dict[str, Any]) ->
 
 def _place_of(meta: dict[str, Any], path: Path) -> Path:
     places = [Path(meta.get("image_path") or ""), path.parent / meta["image"], Path(meta["image"])]
-    there = next((place for place in places if place.is_file()), None)
+    there = next((place for place in places if place.is_file() or is_zarr(place)), None)
     if there is None:
         msg = f"The image {meta['image']} of {path.name} is not where it was; give it with --image."
         raise AstrosegError(msg)
@@ -163,20 +164,14 @@ def _without_beam(radius: float, sky: CCDData | None) -> u.Quantity:
 
 
 def _pixels(path: Path, truth: Truth, sky: CCDData | None, labels: str | Path | None) -> PixelScores | None:
-    beside = path.with_name(_base(path.name) + ".labels.fits")
-    if labels is None and not beside.exists():
+    labels = labels or map_beside(path, "labels")
+    if labels is None or truth.labels is None or sky is None:
         return None
-    if truth.labels is None or sky is None:
-        return None
-    values = read_map(labels or beside, sky.shape, "label image").astype(np.int64)
+    values = read_map(labels, sky.shape, "label image").astype(np.int64)
     valid = None if sky.mask is None else ~sky.mask
-    probability = path.with_name(_base(path.name) + ".probability.fits")
-    scores = fits.getdata(probability) if probability.exists() else None
+    probability = map_beside(path, "probability")
+    scores = None if probability is None else read_map(probability, sky.shape, "probability")
     return evaluate_pixels(truth.labels, values, truth=truth.catalog, valid=valid, probability=scores)
-
-
-def _base(name: str) -> str:
-    return next((name.removesuffix(end) for end in FORMATS.values() if name.endswith(end)), name)
 
 
 def _sdc1(found: QTable, truth: str | Path, truth_format: str | None, primary_beam: Any) -> Sdc1Score:

@@ -6,7 +6,7 @@ kernel that correlates the noise and the wings of the sources, is taken from the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from astroseg.simulate.stamps import Parts, draw_stamps, joined
 from astroseg.sky import to_sky
 
 __all__ = ["RadioMosaic"]
+
+Watch = Callable[[Iterator[np.ndarray], int], Iterable[np.ndarray]]
 
 BLOCK = 1024  # pixels
 KERNEL = 32  # pixels: half the width of the kernel that correlates the noise
@@ -66,10 +68,13 @@ class RadioMosaic:
         self._sources = lru_cache(4 * (size // BLOCK + 2))(self._draw_sources)
         self._white = lru_cache(4 * (size // BLOCK + 2))(self._draw_white)
 
-    def write(self, stem: str | Path) -> list[Path]:
-        """Write ``STEM.fits`` and ``STEM.truth.ecsv``."""
+    def write(self, stem: str | Path, watch: Watch = lambda rows, _: rows) -> list[Path]:
+        """Write ``STEM.fits`` and ``STEM.truth.ecsv``; ``watch`` is handed the rows of blocks, and their number."""
         stem = Path(stem)
-        files = {".fits": self._write_image, ".truth.ecsv": lambda path: write_parts(self.truth(), path)}
+        files = {
+            ".fits": lambda path: self._write_image(path, watch),
+            ".truth.ecsv": lambda path: write_parts(self.truth(), path),
+        }
         jobs = {stem.with_name(stem.name + end): write for end, write in files.items()}
         write_all(jobs)
         return list(jobs)
@@ -109,12 +114,12 @@ class RadioMosaic:
         table.meta = self.meta
         return table
 
-    def _write_image(self, path: Path) -> None:
+    def _write_image(self, path: Path, watch: Watch) -> None:
         header = fits.PrimaryHDU(np.zeros((1, 1), np.float32), sky_header(self.frame, self.meta)).header
         header["NAXIS1"] = header["NAXIS2"] = self.size
         hdu = fits.StreamingHDU(path, header)
         try:
-            for rows in self.rows():
+            for rows in watch(self.rows(), -(-self.size // BLOCK)):
                 hdu.write(rows)
         finally:
             hdu.close()

@@ -16,6 +16,7 @@ from astroseg.catalog import FORMATS as ENDINGS
 from astroseg.errors import UsageError
 from astroseg.evaluate.tables import as_table
 from astroseg.image import read_image
+from astroseg.output import map_beside
 from astroseg.truth.dialects import DIALECTS, Rows, translate, with_columns
 from astroseg.truth.drawn import Drawn, read_drawn, read_labels
 from astroseg.truth.files import read_table
@@ -163,9 +164,8 @@ def _labels_of(path, form, labels, isophote) -> np.ndarray | None:
         return read_labels(labels)[0]
     if path is None or form != "astroseg" or isophote is not None:
         return None
-    stem = next((path.name.removesuffix(end) for end in ENDINGS.values() if path.name.endswith(end)), path.stem)
-    beside = path.with_name(f"{stem}.labels.fits")
-    return read_labels(beside)[0] if beside.exists() else None
+    beside = map_beside(path, "labels")
+    return None if beside is None else read_labels(beside)[0]
 
 
 def _catalog(rows: Rows, image: CCDData, meta: dict[str, Any]) -> QTable:
