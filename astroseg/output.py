@@ -34,6 +34,8 @@ _SUFFIXES = (".gz", ".fz", ".bz2", ".zip", ".fits", ".fit", ".fts", ".zarr")
 #: Format of labels and probability -> ending of their files.
 MAPS = {"fits": ".fits", "zarr": ".zarr.zip"}
 
+TILE = 512  # pixels: side of the tiles of compressed maps; rows, the default, take three times as long
+
 
 def stem_of(name: str) -> str:
     """Name of an image file without folder and FITS endings."""
@@ -219,10 +221,12 @@ def _write_map(detections, values, path, form):
         write_zarr(values, header, path)
         return
     lossless = "RICE_1" if values.dtype.kind == "i" else "GZIP_2"
+    tile = tuple(min(TILE, length) for length in values.shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        hdu = fits.CompImageHDU(values, header=header, compression_type=lossless, quantize_level=0)
-        hdu.writeto(path, overwrite=True)
+        fits.CompImageHDU(values, header=header, compression_type=lossless, quantize_level=0, tile_shape=tile).writeto(
+            path, overwrite=True
+        )
 
 
 def _write_preview(detections, path):
