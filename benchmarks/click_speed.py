@@ -1,20 +1,24 @@
 """Time from a click on the page to its new outline, on the side of the server, and to a zoomed view.
 
-    python benchmarks/click_speed.py [--size 4096] [--repeats 20]
+    python benchmarks/click_speed.py [--size 4096] [--repeats 20] [--browser]
 
 The image holds discs of several sizes; the fourth point of each, a correction, and a zoom are timed, from the event
 that comes from the browser to the models that go back. The time of the processor is what an idle machine would take,
-where OMP_NUM_THREADS=1.
+where OMP_NUM_THREADS=1. With --browser also in a headless Chromium (with chromedriver, and selenium): from the button
+of the mouse to the frame that shows the new outline.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
+from pathlib import Path
 from statistics import median
 
 import numpy as np
+from astropy.io import fits
 from astroseg_networks.click_page import MODES, ClickPage
 from astroseg_networks.click_state import ClickState
 from astroseg_networks.click_view import View
@@ -25,12 +29,28 @@ from bokeh.events import Tap
 from astroseg import read_image
 
 RADII = (30, 100, 300, 600)  # pixels
+FINGER = 0.02  # least radius, over the side of the image, of what is pointed at in a view of all of it
+WATCH = """
+const find = (view) => view.frame ? view : [...(view.child_views ?? [])].map(find).find((view) => view);
+const outlines = [...Bokeh.index.roots].map(find).find((view) => view).model.renderers[2].data_source;
+window.pressed = window.seen = 0;
+document.addEventListener("pointerup", () => { window.pressed = performance.now(); }, {capture: true, once: true});
+const look = () => {
+    if (window.pressed && outlines.get("xs").length) {
+        requestAnimationFrame(() => { window.seen = performance.now(); });
+    } else {
+        requestAnimationFrame(look);
+    }
+};
+look();
+"""
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=4096)
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--browser", action="store_true")
     arguments = parser.parse_args()
     image = read_image(discs(arguments.size))
     print(f"{arguments.size} x {arguments.size} pixels; medians of {arguments.repeats} in seconds (largest)")
@@ -44,6 +64,34 @@ def main():
             for name, rows in zip(("outline", "correction"), zip(*measured, strict=True), strict=True):
                 show(f"{name}, radius {radius}", rows)
         show("zoom", [timed(page.sky.zoom, factor)[1:] for factor in (2, 2, 2, 0.5, 0.5, 0.5) * 4])
+        if arguments.browser:
+            fits.writeto(Path(folder) / "discs.fits", image.data)
+            in_browser(Path(folder) / "discs.fits", arguments)
+
+
+def in_browser(path, arguments):
+    """Print how long a user waits for the outline after the fourth point, which is taken back each time."""
+    sys.path.append(str(Path(__file__).parents[1] / "plugins" / "astroseg-networks" / "tests"))
+    from click_browser import open_page
+
+    with open_page(path, path.parent) as page:
+        for radius, (x, y) in places(arguments.size).items():
+            if radius < FINGER * arguments.size:
+                continue  # nobody points at that before zooming
+            for point in ((x - radius, y), (x + radius, y), (x, y - radius)):
+                page.click(*point)
+            seconds = []
+            for _ in range(arguments.repeats):
+                page.browser.execute_script(WATCH)
+                page.click(x, y + radius)
+                page.wait(lambda: page.outlines() == 1 and page.browser.execute_script("return window.seen > 0"))
+                seconds.append([page.browser.execute_script("return (window.seen - window.pressed) / 1000")])
+                page.press("Undo")
+                page.wait(lambda: page.outlines() == 0)
+            show(f"browser, radius {radius}", seconds)
+            for _ in range(3):
+                page.press("Undo")
+                time.sleep(0.5)
 
 
 def show(name, rows):

@@ -1,10 +1,5 @@
 """The page in a real browser: real clicks on the image, and the files that come of them."""
 
-import contextlib
-import re
-import shutil
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -13,104 +8,27 @@ from astropy.io import fits
 from astropy.table import QTable
 
 pytest.importorskip("bokeh", reason="needs the extra click")
-webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-from selenium.common import WebDriverException  # noqa: E402 - after the check
-from selenium.webdriver import ActionChains  # noqa: E402 - after the check
-from selenium.webdriver.common.actions.wheel_input import ScrollOrigin  # noqa: E402
+pytest.importorskip("selenium", reason="needs selenium")
+from click_browser import CHROMIUM, DRIVER, SHOWN, open_page
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium with its driver is installed")
 
 SHAPE = (300, 400)
 DISC, OTHER, RADIUS = (110, 170), (300, 100), 45
 NAME = "<img src=x onerror=alert(1)> spot"
-VIEW = """
-const find = (view) => view.frame ? view : [...(view.child_views ?? [])].map(find).find((view) => view);
-const sky = [...Bokeh.index.roots].map(find).find((view) => view);
-"""
-PLACE = f"""{VIEW}
-const box = sky.canvas_view.el.getBoundingClientRect();
-return [box.left + sky.frame.x_scale.compute(arguments[0]), box.top + sky.frame.y_scale.compute(arguments[1])];
-"""
-SHOWN = f"{VIEW} return sky.model.renderers[arguments[0]].data_source.get(arguments[1]).length;"
-SCALE = f"{VIEW} const x = sky.frame.x_range; return sky.frame.bbox.width / (x.end - x.start);"
-ALL = """
-const all = (root) => [...root.querySelectorAll(arguments[0])].concat(
-    ...[...root.querySelectorAll("*")].filter((item) => item.shadowRoot).map((item) => all(item.shadowRoot)));
-return all(document);
-"""
-OUTLINES = 2  # the renderer that draws them
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The command, as a user starts it, and a browser at the address that it prints."""
     folder = tmp_path_factory.mktemp("click")
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
     discs = [(x - place[0]) ** 2 + (y - place[1]) ** 2 < RADIUS**2 for place in (DISC, OTHER)]
     data = np.random.default_rng(1).normal(size=SHAPE) + 20 * np.any(discs, axis=0)
     fits.writeto(folder / "sky.fits", data.astype("f4"))
-    command = [sys.executable, "-m", "astroseg", "click", str(folder / "sky.fits"), "--no-browser"]
-    with subprocess.Popen([*command, "--output", str(folder)], stdout=subprocess.PIPE, text=True) as server:
-        options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM
-        for option in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1300,900"):
-            options.add_argument(option)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-        try:
-            address = next(found[0] for line in server.stdout if (found := re.search(r"http\S+", line)))
-            yield Page(browser, folder, address)
-        finally:
-            browser.quit()
-            server.terminate()
-            server.communicate(timeout=60)
-
-
-class Page:
-    """What a user does."""
-
-    def __init__(self, browser, folder, address):
-        self.browser, self.folder = browser, folder
-        browser.get(address)
-        self.wait(lambda: self.all("button") and self.all("input[type=radio]"))
-        time.sleep(0.5)  # the figure takes its size
-
-    def wait(self, true):
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            with contextlib.suppress(WebDriverException):  # the page is being drawn, or loaded
-                if true():
-                    return
-            time.sleep(0.05)
-        pytest.fail("the page did not come so far")
-
-    def all(self, selector):
-        return self.browser.execute_script(ALL, selector)
-
-    def choose(self, number):
-        self.all("input[type=radio]")[number].click()
-
-    def press(self, label):
-        next(button for button in self.all("button") if button.text == label).click()
-
-    def place(self, x, y):
-        return [round(value) for value in self.browser.execute_script(PLACE, x, y)]
-
-    def click(self, x, y):
-        chain = ActionChains(self.browser, duration=10)
-        chain.w3c_actions.pointer_action.move_to_location(*self.place(x, y)).click()
-        chain.perform()
-
-    def outlines(self):
-        return self.browser.execute_script(SHOWN, OUTLINES, "xs")
-
-    def says(self, text):
-        return any(text in item.text for item in self.all(".bk-clearfix"))
-
-    def scale(self):
-        return self.browser.execute_script(SCALE)
+    with open_page(folder / "sky.fits", folder) as opened:
+        yield opened
 
 
 def test_a_session(page):

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from astroseg_networks.dextr_input import Form, network_planes
-from astroseg_networks.irregular_scenes import DOMAINS, draw_scene
+from astroseg_networks.irregular_scenes import draw_scene
 from astroseg_networks.irregular_shapes import random_field
 from astroseg_networks.prompts import Prompt, extreme_points
 
@@ -19,13 +19,14 @@ Arrays = dict[str, np.ndarray]
 BOXES = 0.25  # share of the prompts that are boxes
 LOOSE = 0.25  # most that a box is too large on each side, over its own side
 EXACT = 0.3  # share of the points that are
-JITTER = 3.0, 0.2  # most that the others are off: pixels, and share of the object's size
+JITTER = 3.0, 0.25  # most that the others are off: pixels, and share of the object's size
 CORRECTED = 0.25  # share of the prompts with corrections
 CLICKS = 3
+SHARES = {"solar": 0.42, "group": 0.12, "radio": 0.19, "optical": 0.27}  # of the domains, by how hard they are
 SNR = 2.5, 60.0  # of the objects to train on
 BRIGHT = 60.0, 2000.0  # of what is as bright as the ribbons of a flare
-BRIGHTS = 0.35  # share of these on the Sun
-GENEROUS = 0.3  # share of the outlines on the Sun that run a pixel outside of the border, as people draw them
+BRIGHTS = 0.25  # share of these on the Sun
+GENEROUS = 0.2  # share of the outlines on the Sun that run a pixel outside of the border, as people draw them
 VALIDATED = 3.0, 30.0  # of those that the scores are from
 
 
@@ -52,11 +53,11 @@ class SimulatedObjects:
         return [self._example(np.random.default_rng([0, index, 1]), VALIDATED, exact=True) for index in range(count)]
 
     def _example(self, rng, snr, *, exact) -> Arrays:
-        domain = str(rng.choice(list(DOMAINS)))
+        domain = str(rng.choice(list(SHARES), p=list(SHARES.values())))
         bright = not exact and domain == "solar" and rng.random() < BRIGHTS
         scene = draw_scene(rng, domain, snr=BRIGHT if bright else snr)
         mask = scene.mask
-        if not exact and domain == "solar" and rng.random() < GENEROUS:
+        if not exact and domain in ("solar", "group") and rng.random() < GENEROUS:
             mask = ndimage.binary_dilation(mask)
         images = [scene.image, *(_other_channel(rng, scene) for _ in range(self.channels - 1))]
         prompt = Prompt(points=extreme_points(*np.nonzero(mask))) if exact else draw_prompt(rng, mask)
@@ -111,7 +112,7 @@ def draw_prompt(rng: np.random.Generator, mask: np.ndarray) -> Prompt:
 def _loose_box(rng, points) -> np.ndarray:
     """The box around the points, moved outwards on each side, and inwards a little."""
     low, high = points.min(axis=0), points.max(axis=0)
-    off = rng.uniform(-0.03, LOOSE, (2, 2)) * (high - low + 1) * rng.choice([0, 1], p=[0.2, 0.8])
+    off = rng.uniform(-0.03, LOOSE, (2, 2)) * (high - low + 1) * rng.choice([0, 1], p=[0.5, 0.5])
     return np.concatenate([low - off[0], high + off[1]])
 
 

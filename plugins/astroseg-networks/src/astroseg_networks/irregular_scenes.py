@@ -1,8 +1,10 @@
-"""Single irregular objects with what surrounds them, in the three skies that astroseg simulates, drawn in milliseconds.
+"""Single irregular objects with what surrounds them, in the skies that astroseg simulates, drawn in milliseconds.
 
 ``solar``
     Sunspots, coronal holes, filaments, ribbons and active regions: their own brightness on a rough surface, with
     others beside them. The truth is the object itself.
+``group``
+    Sunspots and active regions with others of their kind that touch them.
 ``radio``
     Galaxies with lobes or plumes, of the shapes of `astroseg.simulate.morphology`, in noise with the autocorrelation
     of a dirty beam. The truth is where the sky without noise is brighter than twice the noise.
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import ndimage
@@ -123,18 +126,23 @@ SOLAR = {
     "ribbon": _Feature(0.9, 1, (0.1, 2.0), (0.5, 2.0), core=0.3, saturated=0.5),
     "region": _Feature(0.1, 1, (0.5, 3.0), (1.0, 3.0), core=0.4, saturated=0.1),
 }
+GROUPED = ["spot", "region"]
 
 
-def _solar(rng, length, snr) -> tuple[np.ndarray, np.ndarray]:
-    feature = SOLAR[str(rng.choice(list(SOLAR)))]
+def _solar(rng, length, snr, *, grouped=False) -> tuple[np.ndarray, np.ndarray]:
+    feature = SOLAR[str(rng.choice(GROUPED if grouped else list(SOLAR)))]
     shape, centre = _room(rng, length)
     level = random_level(rng, shape, centre, length, thin=feature.thin)
-    mask = central_part(level > 0, level)
+    rivals = _rivals(rng, shape, centre, length) if grouped else []
+    mask = central_part((level > 0) & (level >= np.max([level, *rivals], axis=0)), level)
     mask = ndimage.binary_fill_holes(mask) if rng.random() < 0.7 else mask
     blur = rng.uniform(*feature.soft)
     height = _softened(mask, blur) * (1 + rng.uniform(0, 0.3) * random_field(rng, shape, 2.0))
+    for rival in rivals:  # of the same kind, brightness and softness: only the shapes tell the one from the other
+        height = np.where(mask, height, np.fmax(height, _softened((rival > 0) | mask, blur)))
     if rng.random() < feature.core:
-        core = mask & (level > np.quantile(level[mask], rng.uniform(0.4, 0.85))) if mask.any() else mask
+        deep = np.quantile(level[mask], rng.uniform(0.4, 0.85)) if mask.any() else np.inf
+        core = np.any([mask & (level > deep), *((rival > deep) & ~mask for rival in rivals)], axis=0)
         height += rng.uniform(0.5, 3) * _softened(core, blur)
     for other, bright in _others(rng, shape, length, mask, feature):
         height = np.where(mask, height, height + bright * _softened(other, blur))
@@ -143,6 +151,17 @@ def _solar(rng, length, snr) -> tuple[np.ndarray, np.ndarray]:
     if rng.random() < feature.saturated:
         image = _saturated(rng, image, snr)
     return _displayed(rng, image), mask
+
+
+def _rivals(rng, shape, centre, length) -> list[np.ndarray]:
+    """Others of its kind that touch an object: each pixel belongs to the one whose level is the highest there."""
+    rivals = []
+    for _ in range(int(rng.integers(1, 4))):
+        angle, size = rng.uniform(0, 2 * np.pi), length * rng.uniform(0.6, 1.4)
+        far = 0.5 * (length + size) * rng.uniform(0.7, 1.1)
+        place = centre[0] + far * np.cos(angle), centre[1] + far * np.sin(angle)
+        rivals.append(random_level(rng, shape, place, size))
+    return rivals
 
 
 def _softened(mask, blur) -> np.ndarray:
@@ -319,6 +338,7 @@ def _galaxy(rng, length) -> Parts:
 #: signal to noise.
 DOMAINS: dict[str, Callable[[np.random.Generator, float, float], tuple[np.ndarray, np.ndarray]]] = {
     "solar": _solar,
+    "group": partial(_solar, grouped=True),
     "radio": _radio,
     "optical": _optical,
 }
