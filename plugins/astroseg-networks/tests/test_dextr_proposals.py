@@ -5,7 +5,8 @@ import pytest
 from astroseg_networks.proposals import propose
 from scipy import ndimage
 
-from astroseg import read_image
+from astroseg import read_image, standardize
+from astroseg.simulate.solar import simulate_solar
 from astroseg.testing import make_field
 
 
@@ -71,3 +72,14 @@ def test_sources_of_the_sky_are_found():
     middle = np.column_stack([(found[:, 0] + found[:, 2]) / 2, (found[:, 1] + found[:, 3]) / 2])
     near = [np.hypot(*(middle - (row["x_centroid"].value, row["y_centroid"].value)).T).min() < 3 for row in wide]
     assert np.mean(near) >= 0.9
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_spots_are_found_on_a_disk_that_darkens_to_its_limb(seed):
+    """With their penumbrae, although the limb is darker than these."""
+    sky = simulate_solar(size=512, seed=seed, channel="continuum")
+    found = bounds(propose(standardize(sky.image, "constant"), "auto", 20))
+    for label, (rows, columns) in enumerate(ndimage.find_objects(sky.labels), start=1):
+        if np.count_nonzero(sky.labels == label) > 60:
+            own = columns.start, rows.start, columns.stop - 1, rows.stop - 1
+            assert np.abs(found - own).max(axis=1).min() <= 3

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 from astropy.nddata import CCDData
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from astroseg.background import MAD_TO_SIGMA
 from astroseg.beam import FWHM_PER_SIGMA
@@ -37,6 +37,8 @@ CORES = 0.4  # share of the whole that its parts cover, below which they are its
 LARGEST = 0.5  # share of the image that an object may fill
 LIMB = 0.97  # of the radius of the Sun: what lies beyond is not its disk
 RADIUS = 960.0  # arcsec, of the Sun where the header does not say
+RINGS = 40  # of the disk of the Sun
+DARKENING = -0.9  # rank correlation of the brightness of rings with their radius, below which the limb is darker
 MOST = 1000  # objects, those with the steepest borders
 
 
@@ -116,13 +118,13 @@ def _beam(image) -> tuple[float, int]:
 
 
 def _flattened(image, width) -> tuple[np.ndarray, float, np.ndarray]:
-    """The image smoothed, less its median; its noise; and where it shows something."""
+    """The image smoothed, less its median, or that of rings on the Sun; its noise; and where it shows something."""
     seen = np.isfinite(image.data) if image.mask is None else np.isfinite(image.data) & ~image.mask
-    disk = _disk(image)
-    seen = seen if disk is None else seen & disk
+    distance = _distance(image)
+    seen = seen if distance is None else seen & (distance < LIMB)
     if not seen.any():
         return np.zeros(image.shape, dtype=np.float32), 0.0, seen
-    level = float(np.median(image.data[seen]))
+    level = _level(image.data, seen, distance)
     height = np.where(seen, image.data - level, 0).astype(np.float32)
     weight = ndimage.gaussian_filter(seen.astype(np.float32), width)
     height = ndimage.gaussian_filter(height, width) / np.fmax(weight, np.float32(1e-3))
@@ -130,8 +132,25 @@ def _flattened(image, width) -> tuple[np.ndarray, float, np.ndarray]:
     return height - level, float(MAD_TO_SIGMA * np.median(np.abs(height[seen] - level))), seen
 
 
-def _disk(image) -> np.ndarray | None:
-    """Where the disk of the Sun is, in an image that shows its limb."""
+def _level(values, seen, distance) -> np.ndarray | float:
+    """The median; on a whole disk of the Sun that darkens to its limb, that of the ring that each pixel lies in."""
+    if distance is not None and _all_round(distance):
+        area = (distance / LIMB) ** 2  # rings of the same area, so that no spot fills one
+        number = np.arange(RINGS)
+        medians = ndimage.median(values, np.where(seen, (area * RINGS).astype(int), -1), number)
+        # A corona brightens to the limb, and unevenly: rings would take its holes for background.
+        if stats.spearmanr(number, medians).statistic < DARKENING:
+            return np.interp(area, (number + 0.5) / RINGS, medians)
+    return float(np.median(values[seen]))
+
+
+def _all_round(distance) -> bool:
+    """Whether an image shows the limb on all sides."""
+    return bool(min(distance[0].min(), distance[-1].min(), distance[:, 0].min(), distance[:, -1].min()) > LIMB)
+
+
+def _distance(image) -> np.ndarray | None:
+    """Distance from the middle of the Sun in units of its radius, on images that are not maps of its surface."""
     if sky_kind(image.wcs) != "helioprojective":
         return None
     header = image.meta.get("header") or {}
@@ -139,7 +158,7 @@ def _disk(image) -> np.ndarray | None:
     radius = radius if 900 < radius < 1000 else RADIUS
     y, x = np.indices(image.shape)
     place = np.stack(to_sky(image.wcs, x.ravel(), y.ravel())) * 3600
-    return (np.hypot(*place) < LIMB * radius).reshape(image.shape)
+    return (np.hypot(*place) / radius).reshape(image.shape)
 
 
 def _ladder(values, noise, *, solar) -> np.ndarray:
