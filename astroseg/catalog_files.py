@@ -23,7 +23,7 @@ from astropy.table import QTable, Table
 from astroseg.errors import AstrosegError, UsageError
 from astroseg.tiling import run_tiles
 
-__all__ = ["FORMATS", "check_format", "read_catalog", "write_catalog", "write_parts"]
+__all__ = ["FORMATS", "check_format", "from_arrays", "read_catalog", "to_arrays", "write_catalog", "write_parts"]
 
 #: Format of a catalogue -> ending of its file.
 FORMATS = {"ecsv": ".ecsv", "votable": ".vot", "fits": ".cat.fits", "parquet": ".parquet", "csv": ".csv"}
@@ -62,6 +62,7 @@ def check_format(form: str) -> None:
 
 
 ROWS = 20_000  # that become text at once: the text of a table takes ten times its memory
+NOTES = "#"  # beside the columns of a catalogue as arrays
 GROUP = 200_000  # rows that are written at once in the other formats
 
 
@@ -230,6 +231,20 @@ def _fits_rows(catalog) -> np.ndarray:
         table = hdul[1]
         size = table.header["NAXIS1"] * table.header["NAXIS2"]
         return np.frombuffer(file.getvalue(), np.uint8, size, table.fileinfo()["datLoc"])
+
+
+def to_arrays(catalog: QTable) -> dict[str, np.ndarray]:
+    """A catalogue as plain arrays: its columns, and what else is known of it as text."""
+    ucds = {name: (catalog[name].info.meta or {}).get("ucd") for name in catalog.colnames}
+    notes = {"meta": catalog.meta, "columns": json.loads(_columns_json(catalog)), "ucds": ucds}
+    return {name: np.asarray(catalog[name]) for name in catalog.colnames} | {NOTES: np.array(json.dumps(notes))}
+
+
+def from_arrays(arrays: dict[str, np.ndarray]) -> QTable:
+    """The inverse of `to_arrays`."""
+    notes = json.loads(str(arrays[NOTES]))
+    table = Table({name: arrays[name] for name in notes["columns"]}, meta=notes["meta"])
+    return _restored(table, notes["ucds"], notes["columns"])
 
 
 def _columns_json(catalog) -> str:

@@ -9,7 +9,6 @@ sources are then taken one by one, from the regions that own their centres.
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -22,6 +21,7 @@ from astropy.table import QTable, vstack
 
 from astroseg.background import standardize
 from astroseg.catalog import CUT, complete, provenance
+from astroseg.catalog_files import from_arrays, to_arrays
 from astroseg.errors import NoDetectionsWarning
 from astroseg.mosaic import Mosaic, Place
 from astroseg.streaming import InMemory, Lost, Report, Shelf, need_some, run_kept, silent
@@ -100,10 +100,7 @@ class Part:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The same as plain arrays."""
-        text = io.StringIO()
-        self.catalog.write(text, format="ascii.ecsv")
-        arrays = {
-            "catalog": np.frombuffer(text.getvalue().encode(), dtype=np.uint8),
+        arrays = {f"catalog.{name}": values for name, values in to_arrays(self.catalog).items()} | {
             "pixel": self.pixel,
             "source": self.source,
             "cut": self.cut,
@@ -115,7 +112,9 @@ class Part:
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Part:
         """The inverse of `to_arrays`."""
         rows, columns = (slice(*map(int, part)) for part in arrays["region"])
-        catalog = QTable.read(arrays["catalog"].tobytes().decode(), format="ascii.ecsv")
+        catalog = from_arrays(
+            {name.removeprefix("catalog."): values for name, values in arrays.items() if name.startswith("catalog.")}
+        )
         pixel, source, cut = (arrays[name] for name in ("pixel", "source", "cut"))
         return cls(catalog, pixel, source, cut, (rows, columns), arrays.get("probability"))
 

@@ -62,13 +62,18 @@ def test_complete_orders_fills_and_converts():
     assert table["flags"].dtype == np.int32
 
 
-@pytest.mark.parametrize("form", ["ecsv", "votable", "fits", "parquet"])
+@pytest.mark.parametrize("form", ["ecsv", "votable", "fits", "parquet", "arrays"])
 def test_a_catalogue_comes_back_as_it_went(catalog, form, tmp_path):
     if form == "parquet":
         pytest.importorskip("pyarrow")
-    path = tmp_path / f"cat{FORMATS[form]}"
-    write_catalog(catalog, path, form)
-    back = read_catalog(path)
+    if form == "arrays":
+        np.savez(tmp_path / "cat.npz", **catalog_files.to_arrays(catalog))
+        with np.load(tmp_path / "cat.npz") as file:
+            back = catalog_files.from_arrays(file)
+    else:
+        path = tmp_path / f"cat{FORMATS[form]}"
+        write_catalog(catalog, path, form)
+        back = read_catalog(path)
     assert back.colnames == catalog.colnames
     assert dict(back.meta) == dict(catalog.meta)
     for name in catalog.colnames:
