@@ -24,6 +24,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,7 @@ from astroseg.truth.outlines import Outline, draw_outlines, read_hek
 
 BENCHMARK = 2  # trainings and their validation draw from other seeds
 SNR = 3.0, 30.0
+SIZES = 12, 32, 80, 400  # pixels, longest sides of objects that are counted apart
 CONCAVE = 0.9  # solidity below which an object counts as concave
 
 
@@ -119,25 +121,30 @@ def simulated(finder: DEXTRFinder, count: int) -> list[Case]:
 
 
 def jitter(finder: DEXTRFinder, count: int) -> list[Case]:
-    """How much points that are off, and boxes, cost."""
+    """How much points that are off, and boxes, cost, by the length of the object in pixels."""
     print(f"{'':24} {'':4}  IoU with exact points, and what is lost: points off by up to 3 px, tight box, loose box")
     for domain in DOMAINS:
-        exact, off, tight, loose = [], [], [], []
-        for index, case in enumerate(simulated_cases(domain, count, finder)):
-            rng = np.random.default_rng([0, index, BENCHMARK, 1])
-            edge = np.array(case.truth.shape[::-1]) - 1
-            moved = np.clip(case.prompt.points + rng.uniform(-3, 3, (4, 2)), 0, edge)
-            exact.append(case.iou)
-            off.append(overlap(ask(case.image, Prompt(points=moved), finder), case.truth))
-            for share, kept in ((0.0, tight), (0.2, loose)):
-                bounds = np.reshape(case.prompt.bounds, (2, 2))
-                margin = share * (bounds[1] - bounds[0] + 1)
-                box = np.clip([bounds[0] - margin, bounds[1] + margin], 0, edge).ravel()
-                kept.append(overlap(ask(case.image, Prompt(box=box), finder), case.truth))
-        first = np.mean(exact)
-        losses = "  ".join(f"{first - np.mean(values):+.3f}" for values in (off, tight, loose))
-        print(f"{domain:24} {count:4}  {first:.3f}  {losses}", flush=True)
+        cases = list(simulated_cases(domain, count, finder))
+        lengths = np.array([np.ptp(case.prompt.points, axis=0).max() + 1 for case in cases])
+        exact = np.array([case.iou for case in cases])
+        lost = exact[:, None] - [_disturbed(case, index, finder) for index, case in enumerate(cases)]
+        for title, low, high in ((domain, 0, np.inf), *((f"  {a} to {b} px", a, b) for a, b in pairwise(SIZES))):
+            chosen = (lengths >= low) & (lengths < high)
+            losses = "  ".join(f"{value:+.3f}" for value in lost[chosen].mean(axis=0))
+            print(f"{title:24} {np.count_nonzero(chosen):4}  {exact[chosen].mean():.3f}  {losses}", flush=True)
     return []
+
+
+def _disturbed(case: Case, index: int, finder: DEXTRFinder) -> list[float]:
+    """Overlaps from points that are off, from a tight box and from a loose one."""
+    rng = np.random.default_rng([0, index, BENCHMARK, 1])
+    edge = np.array(case.truth.shape[::-1]) - 1
+    bounds = np.reshape(case.prompt.bounds, (2, 2))
+    prompts = [Prompt(points=np.clip(case.prompt.points + rng.uniform(-3, 3, (4, 2)), 0, edge))]
+    for share in (0.0, 0.2):
+        margin = share * (bounds[1] - bounds[0] + 1)
+        prompts.append(Prompt(box=np.clip([bounds[0] - margin, bounds[1] + margin], 0, edge).ravel()))
+    return [overlap(ask(case.image, prompt, finder), case.truth) for prompt in prompts]
 
 
 def real(*parts: str) -> Path:

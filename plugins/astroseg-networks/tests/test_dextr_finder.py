@@ -178,13 +178,22 @@ def _area(ring):
 
 
 def test_further_channels(simple):
-    """A network of one channel sees one after the other, and its logits are averaged."""
+    """A network of one channel sees one after the other, as it is and turned, and its logits are averaged."""
     data, truth = scene(BOX)
     nothing = scene(seed=2)[0]
     DEXTRFinder().find(data, points=[corners(*BOX)], channels=[nothing, data])
-    assert len(simple.seen) == 3
+    assert len(simple.seen) == 2 * 3
     found = DEXTRFinder().find(data, points=[corners(*BOX)], channels=[data, data])
     assert iou(found.labels > 0, truth > 0) > 0.97
+
+
+def test_an_image_turned_by_half_a_turn_has_the_answer_turned():
+    data, _ = scene(BOX)
+    points = np.array(corners(*BOX))
+    turned = np.array(data.shape[::-1]) - 1 - points
+    first, second = (DEXTRFinder().find(sky, points=[four]).labels > 0 for sky, four in
+                     ((data, points), (np.ascontiguousarray(data[::-1, ::-1]), turned)))  # fmt: skip
+    assert iou(first, second[::-1, ::-1]) > 0.995
 
 
 def test_a_channel_of_another_size(simple):

@@ -245,7 +245,7 @@ def probabilities(
     _check_seen(planes, prompts, layers[0].meta["name"], 2 * network.channels)
     if not prompts:
         return []
-    logits = _run(network.runtime, [one for several in planes for one in several])
+    logits = _both_ways(network.runtime, [one for several in planes for one in several])
     logits = logits.reshape(len(prompts), len(groups), form.size, form.size).mean(axis=1)
     return [crop.paste(logistic(logit), shape) for crop, logit in zip(crops, logits, strict=True)]
 
@@ -268,6 +268,12 @@ def _check_seen(planes, prompts, name, views) -> None:
         if not any(one[:views, one[views + 1] > 0].any() for one in several):  # in its box
             msg = f"There is nothing to outline at {prompt.name}: {name} is blank there, or of one brightness."
             raise AstrosegError(msg)
+
+
+def _both_ways(runtime: Runtime, inputs: list[np.ndarray]) -> np.ndarray:
+    """Mean logits of the inputs as they are and turned by half a turn, which errs elsewhere."""
+    turned = _run(runtime, [one[:, ::-1, ::-1] for one in inputs])
+    return (_run(runtime, inputs) + turned[:, ::-1, ::-1]) / 2
 
 
 def _run(runtime: Runtime, inputs: list[np.ndarray]) -> np.ndarray:
