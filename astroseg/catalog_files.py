@@ -61,7 +61,7 @@ def check_format(form: str) -> None:
         raise UsageError(msg)
 
 
-ROWS = 20_000  # that become text at once: the text of a table takes ten times its memory
+ROWS = 10_000  # that become text at once: the text of a table takes ten times its memory
 NOTES = "#"  # beside the columns of a catalogue as arrays
 GROUP = 200_000  # rows that are written at once in the other formats
 
