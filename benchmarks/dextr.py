@@ -10,7 +10,8 @@
     speed      from a click to its outline, on an image of 4096 x 4096 pixels
 
 IoU is the intersection over the union of two masks. "best threshold" is the best of all thresholds of each object's own
-crop, found with its truth at hand. Real data need ASTROSEG_REAL_DATA.
+crop, found with its truth at hand; "one threshold" is the one that suits all objects of a line best. Real data need
+ASTROSEG_REAL_DATA.
 
 Usage: python benchmarks/dextr.py [ROW ...] [--objects 200] [--weights FILE] [--figure PNG]
 """
@@ -36,7 +37,7 @@ from astroseg_networks.object_masks import solidity
 from astroseg_networks.outline import outline
 from astroseg_networks.prompt_files import outline_prompt
 from astroseg_networks.prompts import Prompt, extreme_points
-from dextr_baselines import BASELINES, best_threshold
+from dextr_baselines import BASELINES, best_threshold, fixed_thresholds
 from scipy import ndimage
 from scipy.ndimage import find_objects
 
@@ -82,6 +83,7 @@ def ask(image, prompt: Prompt, finder: DEXTRFinder) -> np.ndarray:
 def compare(cases: Iterable[Case], *, thresholds: bool = True) -> dict[str, list[float]]:
     """Overlaps of dextr and of all baselines."""
     found: dict[str, list[float]] = {"dextr": []} | {name: [] for name in BASELINES}
+    fixed = []
     for case in cases:
         found["dextr"].append(case.iou)
         for name, baseline in BASELINES.items():
@@ -89,6 +91,9 @@ def compare(cases: Iterable[Case], *, thresholds: bool = True) -> dict[str, list
         if thresholds:
             best = best_threshold(case.image, case.prompt, case.truth)
             found.setdefault("best threshold", []).append(overlap(best, case.truth))
+            fixed.append(fixed_thresholds(case.image, case.prompt, case.truth))
+    if fixed:
+        found["one threshold"] = np.array(fixed)[:, np.argmax(np.mean(fixed, axis=0))].tolist()
     return found
 
 

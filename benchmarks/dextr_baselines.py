@@ -15,10 +15,15 @@ from scipy import ndimage
 from skimage.filters import sobel, threshold_otsu, threshold_yen
 from skimage.segmentation import random_walker, watershed
 
-__all__ = ["BASELINES", "best_threshold", "crop_of"]
+from astroseg.background import MAD_TO_SIGMA
+
+__all__ = ["BASELINES", "best_threshold", "crop_of", "fixed_thresholds"]
 
 SHRUNK = 0.4  # of the ellipse: what is surely inside
 LEVELS = 200
+WIDTHS = 0, 1, 2  # pixels
+MULTIPLES = np.geomspace(1, 30, 15)
+SHARES = np.linspace(0.1, 0.9, 17)
 LARGEST = 128  # pixels, side of what the random walker walks over
 
 Box = tuple[slice, slice]
@@ -88,7 +93,7 @@ def best_threshold(image: np.ndarray, prompt: Prompt, truth: np.ndarray) -> np.n
     """The best of all thresholds on the crop, smoothed or not, found with the truth at hand: no one can do as well."""
     values, place, box = _upright(image, prompt)
     true, found, highest = truth[place], np.zeros(box.shape, dtype=bool), -1.0
-    for width in (0, 1, 2):
+    for width in WIDTHS:
         smooth = ndimage.gaussian_filter(values, width) if width else values
         for level in np.quantile(smooth[box], np.linspace(0, 0.99, LEVELS // 4)):
             mask = (smooth > level) & box
@@ -96,6 +101,24 @@ def best_threshold(image: np.ndarray, prompt: Prompt, truth: np.ndarray) -> np.n
             if score > highest:
                 found, highest = mask, score
     return _put(image.shape, place, found)
+
+
+def fixed_thresholds(image: np.ndarray, prompt: Prompt, truth: np.ndarray) -> np.ndarray:
+    """Overlaps for thresholds that can be the same for all objects, on the crop smoothed or not.
+
+    They are multiples of the noise around the box, and shares of the way from there to its brightest pixels.
+    """
+    values, place, box = _upright(image, prompt)
+    true, found = truth[place], []
+    for width in WIDTHS:
+        smooth = ndimage.gaussian_filter(values, width) if width else values
+        around = smooth[~box] if not box.all() else smooth
+        level = np.median(around)
+        noise, height = MAD_TO_SIGMA * np.median(np.abs(around - level)), np.percentile(smooth[box], 98) - level
+        for threshold in (*(level + MULTIPLES * noise), *(level + SHARES * height)):
+            mask = _largest((smooth > threshold) & box)
+            found.append(np.count_nonzero(mask & true) / np.count_nonzero(mask | true))
+    return np.array(found)
 
 
 def _seeds(image, prompt) -> tuple[np.ndarray, Box, np.ndarray, np.ndarray]:
