@@ -81,7 +81,7 @@ class MosaicRun:
             "mesh": mesh,
         }
         with ThreadPoolExecutor(1) as beside:  # both read the whole file
-            digest = beside.submit(file_digest, source) if isinstance(source, str | os.PathLike) else None
+            digest = beside.submit(file_digest, source) if _is_file(source) else None
             self.mosaic = open_mosaic(source, **reading)
             self.mosaic.meta["sha256"] = checksum(self.mosaic) if digest is None else digest.result()
         kind = Piece if isinstance(finder, PixelFinder) else Part
@@ -180,3 +180,8 @@ class MosaicRun:
             "sky": [float(angle[0]) for angle in place],
             "reason": lost.reason,
         }
+
+
+def _is_file(source: Any) -> bool:
+    """Whether an image is a single file: a folder may hold anything, until it is opened as Zarr."""
+    return isinstance(source, str | os.PathLike) and Path(source).is_file()

@@ -23,6 +23,7 @@ from scipy.ndimage import gaussian_filter
 import astroseg.catalog_files
 import astroseg.numbering
 import astroseg.run_folder
+import astroseg.scale
 from astroseg import (
     AstrosegError,
     AstrosegWarning,
@@ -331,6 +332,14 @@ def test_a_truncated_mosaic_is_one_line(mosaic_file, tmp_path):
     path.write_bytes(mosaic_file.read_bytes()[:100_000])
     with pytest.raises(ImageError, match="truncated"):
         open_mosaic(path)
+
+
+def test_a_folder_that_is_no_image_is_not_read_through(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(astroseg.scale, "file_digest", read.append)
+    with pytest.raises(ImageError, match="is a folder"):
+        MosaicRun(tmp_path, get_finder("sigma"), tmp_path / "run")
+    assert read == []
 
 
 def test_a_finder_that_needs_the_whole_image_says_so(mosaic_file, tmp_path):
